@@ -1,0 +1,1 @@
+"""Import paths of block code: decorators."""

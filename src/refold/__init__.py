@@ -1,0 +1,1 @@
+"""Refold: data pipelines that unfold at runtime and fold back exactly."""

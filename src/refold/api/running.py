@@ -1,0 +1,166 @@
+"""Running and retrying pipelines: what `refold run`, `refold retry` and `Pipeline.execute` do."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import FrameType
+
+from refold.api.run_setup import PreparedPipeline, make_context, make_retry_setup, make_setup, prepare
+from refold.api.wiring import ExecutorKind, make_executor, open_project_store
+from refold.engine.engine import Engine, Observer
+from refold.engine.ownership import is_alive, this_process
+from refold.engine.pipeline_run import RunSetup
+from refold.errors import LeaseError
+from refold.executors.inline import InlineExecutor
+from refold.executors.processes import ProcessExecutor
+from refold.model.block import JsonValue
+from refold.model.keys import RunId
+from refold.model.pipeline import Pipeline
+from refold.ports.clock import Clock, SystemClock
+from refold.ports.run_store import NewRun, Owner, RunRecord, RunStore
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a pipeline is to be run."""
+
+    variables: Mapping[str, JsonValue] = field(default_factory=dict)
+    """Over the pipeline's own."""
+    run_tests: bool = True
+    executor: ExecutorKind = ExecutorKind.AUTO
+    workers: int | None = None
+    """Most worker processes; None for one a core."""
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """What a retry takes over."""
+        return {"run_tests": self.run_tests, "executor": self.executor.value, "workers": self.workers}
+
+    @classmethod
+    def of(cls, record: RunRecord) -> RunOptions:
+        """The options that a run was started with."""
+        workers = record.options.get("workers")
+        return cls(
+            record.variables,
+            record.options.get("run_tests") is not False,
+            ExecutorKind(str(record.options.get("executor", "auto"))),
+            workers if isinstance(workers, int) else None,
+        )
+
+
+def new_run_id(clock: Clock) -> RunId:
+    """A run id: the moment in UTC and a random part; sorts by time."""
+    moment = datetime.fromtimestamp(clock.now(), UTC)
+    return RunId(f"{moment:%Y%m%d-%H%M%S}-{moment.microsecond // 1000:03d}{secrets.token_hex(2)}")
+
+
+def run_pipeline(pipeline: Pipeline, options: RunOptions | None = None, observer: Observer | None = None) -> RunRecord:
+    """Runs a pipeline to its end; the run as stored.
+
+    Raises BadInputError when it cannot be run: then nothing was started and nothing written. Raises StoreError when
+    what it comes to cannot be stored: then it can be retried.
+    """
+    options = options or RunOptions()
+    prepared = prepare(pipeline)
+    clock = SystemClock()
+    store = open_project_store(pipeline.project)
+    try:
+        run = new_run_id(clock)
+        now = clock.now()
+        project = str(pipeline.project.path)
+        store.create(NewRun(run, project, pipeline.uuid, now, options.variables, options.as_json(), prepared.snapshot))
+        context = make_context(prepared, run, options.variables, now, options.run_tests)
+        return _drive(store, prepared, make_setup(prepared, context), options, clock, observer)
+    finally:
+        store.close()
+
+
+def retry_run(
+    pipeline: Pipeline, record: RunRecord, store: RunStore, from_block: str | None, observer: Observer | None = None
+) -> RunRecord:
+    """Runs what is incomplete of a run, or all from a block on; the run as stored.
+
+    Raises LeaseError while an engine drives it, NotFoundError for an unknown block, else as `run_pipeline`.
+    """
+    prepared = prepare(pipeline)
+    options = RunOptions.of(record)
+    release_dead(store, record)
+    context = make_context(prepared, record.id, record.variables, record.created_at, options.run_tests)
+    setup = make_retry_setup(prepared, context, store, record, from_block)
+    return _drive(store, prepared, setup, options, SystemClock(), observer)
+
+
+def release_dead(store: RunStore, record: RunRecord) -> bool:
+    """Gives back the lease of an engine that is gone; whether the run is free now.
+
+    An engine on another host is believed until its lease runs out.
+    """
+    if record.owner is None:
+        return True
+    if is_alive(Owner.parse(record.owner)) is False:
+        store.steal(record.id, record.owner)
+        return True
+    return False
+
+
+def is_interrupted(record: RunRecord, now: float) -> bool:
+    """Whether a run that is not over has lost its engine."""
+    if record.status.ended:
+        return False
+    if record.owner is None:
+        return record.started_at is not None
+    alive = is_alive(Owner.parse(record.owner))
+    return alive is False or (alive is None and (record.lease_expires_at or 0.0) < now)
+
+
+def _drive(
+    store: RunStore,
+    prepared: PreparedPipeline,
+    setup: RunSetup,
+    options: RunOptions,
+    clock: Clock,
+    observer: Observer | None,
+) -> RunRecord:
+    executor = make_executor(options.executor, prepared.plan, options.workers)
+    engine = Engine(store, executor, clock, this_process(), observer)
+    try:
+        engine.add(setup)
+        with _cancelled_by_ctrl_c(engine, executor):
+            engine.drive()
+    finally:
+        executor.close()
+    return store.get(setup.context.run)
+
+
+@contextmanager
+def _cancelled_by_ctrl_c(engine: Engine, executor: InlineExecutor | ProcessExecutor) -> Iterator[None]:
+    """The first Ctrl-C cancels cleanly, a second one ends this process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, _die)
+        engine.cancel_all()
+        if isinstance(executor, InlineExecutor):
+            executor.interrupt()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _die(number: int, _frame: FrameType | None) -> None:
+    os._exit(128 + number)
+
+
+__all__ = ["LeaseError", "RunOptions", "is_interrupted", "release_dead", "retry_run", "run_pipeline"]

@@ -1,0 +1,68 @@
+"""The one place that turns settings into adapters."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+
+from refold.executors.inline import InlineExecutor
+from refold.executors.processes import ProcessExecutor
+from refold.model.keys import PipelineUuid, RunId
+from refold.model.project import Project
+from refold.outputs import FileOutputStore
+from refold.ports.executor import RunContext
+from refold.ports.output_store import OutputStore
+from refold.ports.run_store import RunStore
+from refold.runs import open_run_store
+from refold.scheduler.plan import Plan
+
+DATABASE_VARIABLE = "REFOLD_DATABASE_URL"
+"""Environment variable: where runs are stored instead of the project's own SQLite file."""
+RUNS = ".runs"
+"""Folder of a pipeline's runs, beneath its visible outputs; a block uuid cannot begin with a dot."""
+
+
+class ExecutorKind(StrEnum):
+    """Where block runs are executed."""
+
+    AUTO = "auto"
+    """In this process for a chain of static blocks, else in processes."""
+    INLINE = "inline"
+    PROCESSES = "processes"
+
+
+def open_project_store(project: Project) -> RunStore:
+    """The run store of a project. Raises StoreError when it cannot be opened."""
+    url = os.environ.get(DATABASE_VARIABLE)
+    return open_run_store(url or project.data_folder / "refold.db", durable=is_durable(project))
+
+
+def is_durable(project: Project) -> bool:
+    """Whether the project asks that power loss lose nothing (`durability: power`)."""
+    return project.metadata.get("durability") == "power"
+
+
+def latest_folder(project: Project, pipeline: PipelineUuid) -> Path:
+    """Where a pipeline's visible outputs lie."""
+    return project.data_folder / pipeline
+
+
+def run_folder(project: Project, pipeline: PipelineUuid, run: RunId) -> Path:
+    """Where a pipeline run keeps its segments and logs."""
+    return latest_folder(project, pipeline) / RUNS / run
+
+
+def open_outputs(context: RunContext) -> OutputStore:
+    """The outputs of a pipeline run."""
+    return FileOutputStore(context.run_folder, context.latest_folder, durable=context.durable)
+
+
+def make_executor(kind: ExecutorKind, plan: Plan, workers: int | None) -> InlineExecutor | ProcessExecutor:
+    """The executor for a plan; `workers` is the most processes there may be, None for one a core."""
+    chain = not any(block.dynamic or block.axes for block in plan.blocks) and len(plan.blocks) == 1 + max(
+        (block.depth for block in plan.blocks), default=-1
+    )
+    if kind is ExecutorKind.INLINE or (kind is ExecutorKind.AUTO and (chain or not plan.blocks)):
+        return InlineExecutor(open_outputs)
+    return ProcessExecutor(minimum=1, maximum=workers)

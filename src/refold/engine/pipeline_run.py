@@ -1,0 +1,365 @@
+"""One pipeline run, driven: reports become events, commands become batches and rows.
+
+A run's rows are written in the order in which they came to be, by one writer, under a fenced lease. Outputs are on disk
+before a report names them, and a run's parents are recorded before it, so no stored child is without its parents.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count, repeat
+
+from refold.engine.batch_builder import BatchBuilder, sequence_of
+from refold.engine.batch_sizes import BatchSizes
+from refold.engine.places import Chunks
+from refold.engine.progress import BlockProgress, progress_of, summary_of
+from refold.engine.recollection import Recollection
+from refold.engine.reuse import Reuse, Times
+from refold.engine.row_buffer import RowBuffer
+from refold.engine.run_keys import encoded_keys
+from refold.errors import StoreError
+from refold.model.block import JsonValue
+from refold.model.keys import BlockUuid
+from refold.ports.clock import Clock
+from refold.ports.executor import BlockTask, Executor, Failure, Finished, Paused, Produced, Report, RunContext
+from refold.ports.output_store import ChunkRef
+from refold.ports.run_store import ItemsRow, Lease, Owner, RunStatus, RunStore
+from refold.scheduler.commands import Command, End, FinishRun, Interrupt, Pull, Record, RunBatch, StartTimer
+from refold.scheduler.decide import decide
+from refold.scheduler.events import (
+    CancelRequested,
+    Event,
+    ItemsArrived,
+    Outcome,
+    ProducerPaused,
+    RunsFinished,
+    RunStarted,
+    SlotsFree,
+    TimerFired,
+)
+from refold.scheduler.plan import Plan
+from refold.scheduler.ranges import gather, stretches
+from refold.scheduler.state import State
+from refold.scheduler.status import Status
+
+LEASE_SECONDS = 20.0
+"""How long a lease lasts unless it is renewed."""
+FLUSH_SECONDS = 0.05
+"""How long a row waits for its transaction."""
+FLUSH_ROWS = 10_000
+"""How many rows are not made to wait."""
+SUMMARY_SECONDS = 0.5
+"""How often the stored summary is renewed."""
+_BATCHES = count(1)
+"""One count for all runs of the process: an executor serves many."""
+_ENDS = {End.COMPLETED: RunStatus.COMPLETED, End.FAILED: RunStatus.FAILED, End.CANCELLED: RunStatus.CANCELLED}
+
+
+@dataclass(frozen=True, slots=True)
+class RunSetup:
+    """A pipeline run, ready to be driven; its row is in the run store."""
+
+    plan: Plan
+    context: RunContext
+    tasks: Sequence[BlockTask]
+    """For each block of the plan."""
+    blocks: Sequence[Mapping[str, JsonValue]]
+    """The snapshot of the plan that the run store keeps."""
+    chunks: Sequence[ChunkRef] = ()
+    """A retry: the chunks there are, by number."""
+    recollection: Recollection | None = None
+    """A retry: what is kept of before."""
+
+
+@dataclass(slots=True)
+class _InFlight:
+    """A batch that an executor has."""
+
+    block: int
+    runs: Sequence[int]
+    """The run of each position."""
+    open: int
+    """How many runs are not reported."""
+    width: int
+
+
+class PipelineRun:
+    """Drives one pipeline run; an `Engine` drives several."""
+
+    def __init__(self, setup: RunSetup, store: RunStore, executor: Executor, clock: Clock, owner: Owner) -> None:
+        self.setup = setup
+        self.id = setup.context.run
+        self.end: RunStatus | None = None
+        """How it ended; None while it goes on."""
+        self._store = store
+        self._executor = executor
+        self._clock = clock
+        self._state = State(setup.plan)
+        self._chunks = Chunks(setup.chunks)
+        self._builder = BatchBuilder(self.id, self._state, self._chunks)
+        self._sizes = BatchSizes(len(setup.plan.blocks))
+        self._rows = RowBuffer()
+        self._reuse: Reuse | None = None
+        if setup.recollection is not None:
+            self._reuse = Reuse(setup.recollection, self._state, self._builder, self._rows)
+        self._batches: dict[int, _InFlight] = {}
+        self._producing: dict[tuple[int, int], tuple[int, int]] = {}
+        """Dynamic runs under way: their batch and position in it."""
+        self._given: dict[tuple[int, int], list[bytes]] = {}
+        """Fingerprints of the items of dynamic runs that are not over: another attempt must give the same."""
+        self._failures: dict[tuple[int, int], Failure] = {}
+        self._times: Times = {}
+        """When runs began and ended, until the scheduler has decided on the event that told."""
+        self._events: deque[Event] = deque()
+        self._timers: list[tuple[float, int]] = []
+        self._flush_due: float | None = None
+        self._renew_due = 0.0
+        self._summary_due = 0.0
+        self._lease: Lease = store.acquire(self.id, owner, clock.now(), LEASE_SECONDS)
+
+    @property
+    def progress(self) -> tuple[BlockProgress, ...]:
+        """How each block stands."""
+        return progress_of(self._state)
+
+    @property
+    def in_flight(self) -> int:
+        """How many batches executors have."""
+        return len(self._batches)
+
+    @property
+    def cancelling(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._state.cancelling
+
+    def start(self) -> None:
+        """Begins: the first blocks become ready."""
+        self._store.clear_requests(self.id)
+        self._store.update_plan(self._lease, self.setup.blocks)
+        self._renew_due = self._clock.monotonic() + LEASE_SECONDS / 4
+        self._executor.open_run(self.setup.context, self.setup.tasks)
+        self._feed(RunStarted())
+
+    def offer(self, slots: int) -> bool:
+        """An executor could take so many batches; whether this run had anything to do."""
+        if self.end is not None or slots <= 0:
+            return False
+        return self._feed(SlotsFree(slots, self._sizes.sizes))
+
+    def cancel(self) -> None:
+        """Stops the run: what has not begun is cancelled, what runs is interrupted."""
+        if self.end is None and not self._state.cancelling:
+            self._feed(CancelRequested())
+
+    def due(self) -> float | None:
+        """When (monotonic) something is to be done though nothing happens; None: never."""
+        if self.end is not None:
+            return None
+        dues = [self._renew_due]
+        if self._timers:
+            dues.append(self._timers[0][0])
+        if self._flush_due is not None:
+            dues.append(self._flush_due)
+        return min(dues)
+
+    def tick(self) -> None:
+        """Fires timers that are due, and writes rows that waited long enough.
+
+        Raises StoreError when they cannot be written (they are kept), LeaseError when another engine has the run.
+        """
+        now = self._clock.monotonic()
+        while self.end is None and self._timers and self._timers[0][0] <= now:
+            self._feed(TimerFired(heapq.heappop(self._timers)[1]))
+        if self.end is not None:
+            return
+        waited = self._flush_due is not None and now >= self._flush_due
+        if waited or now >= self._renew_due or len(self._rows) >= FLUSH_ROWS:
+            self.flush()
+
+    def owns(self, batch: int) -> bool:
+        """Whether a report's batch is this run's."""
+        return batch in self._batches
+
+    def handle(self, report: Report) -> None:
+        """Takes in a report."""
+        batch = self._batches[report.batch]
+        if isinstance(report, Produced):
+            self._take_items(batch, report)
+        elif isinstance(report, Paused):
+            self._feed(ProducerPaused(batch.block, batch.runs[report.position]))
+        else:
+            self._take_outcomes(batch, report)
+
+    def flush(self) -> None:
+        """Writes what waits, in one transaction, and renews the lease. Raises as `tick` does."""
+        now = self._clock.monotonic()
+        summary = None
+        if now >= self._summary_due:
+            summary = summary_of(self._state)
+            self._summary_due = now + SUMMARY_SECONDS
+        batch = self._rows.take(summary)
+        self._flush_due = None
+        self._renew_due = now + LEASE_SECONDS / 4
+        try:
+            self._store.write(self._lease, batch, self._clock.now(), LEASE_SECONDS)
+        except StoreError:
+            self._rows.put_back(batch)
+            raise
+
+    def _feed(self, event: Event) -> bool:
+        """Gives the scheduler an event and what follows from it; whether it had anything to command."""
+        self._events.append(event)
+        acted = False
+        while self._events:
+            for command in decide(self._state, self._events.popleft()):
+                acted = True
+                self._perform(command)
+        self._times = {}
+        if len(self._rows) and self._flush_due is None:
+            self._flush_due = self._clock.monotonic() + FLUSH_SECONDS
+        return acted
+
+    def _perform(self, command: Command) -> None:
+        match command:
+            case RunBatch():
+                self._hand_out(command)
+            case Record():
+                self._record(command)
+            case Pull():
+                batch = self._producing.get((command.block, command.run))
+                if batch is not None:
+                    self._executor.pull(*batch, command.items, command.size)
+            case StartTimer():
+                heapq.heappush(self._timers, (self._clock.monotonic() + command.seconds, command.timer))
+            case Interrupt():
+                self._timers.clear()
+                self._executor.cancel(self.id)
+            case FinishRun():
+                self._finish(_ENDS[command.end])
+
+    def _hand_out(self, command: RunBatch) -> None:
+        if self._reuse is not None:
+            runs, events = self._reuse.answer(command, self._times)
+            self._events += events
+            if not runs:
+                return
+            command = replace(command, runs=runs)
+        sequence = sequence_of(command.runs)
+        number = next(_BATCHES)
+        known: dict[int, bytes] = {}
+        if self._state.plan.blocks[command.block].dynamic:
+            for position, run in enumerate(sequence):
+                self._producing[command.block, run] = (number, position)
+                if given := self._given.get((command.block, run)):
+                    known[position] = b"".join(given)
+        self._batches[number] = _InFlight(command.block, sequence, len(sequence), command.width)
+        self._executor.submit(self._builder.build(number, command, sequence, known))
+
+    def _take_items(self, batch: _InFlight, report: Produced) -> None:
+        block, run = batch.block, batch.runs[report.position]
+        row = ItemsRow(
+            block=self._uuid(block),
+            key=self._keys(block, (run,))[0],
+            start=report.start,
+            length=report.length,
+            chunk=self._add_chunk(report.chunk),
+            first=report.first,
+            named=report.named,
+            fingerprints=report.fingerprints,
+        )
+        self._given.setdefault((block, run), []).append(report.fingerprints)
+        if self._reuse is None:
+            self._rows.add_items(row)
+        else:
+            self._reuse.take_items(block, run, row)
+        self._builder.place_items(block, row)
+        self._feed(ItemsArrived(block, run, report.start, report.start + report.length, report.size))
+
+    def _take_outcomes(self, batch: _InFlight, report: Finished) -> None:
+        runs: list[int] = []
+        for start, stop in report.positions:
+            runs += batch.runs[start:stop]
+        if report.started:
+            self._times = dict(zip(runs, zip(report.started, report.ended, strict=True), strict=True))
+        if report.chunk is not None:
+            self._place_outputs(batch.block, runs, report.outcomes, self._add_chunk(report.chunk))
+        for position, failure in report.failures.items():
+            self._failures[batch.block, batch.runs[position]] = failure
+        self._sizes.measure(batch.block, report, batch.width)
+        for run in runs if self._producing else ():
+            self._producing.pop((batch.block, run), None)
+        batch.open -= len(runs)
+        if not batch.open:
+            del self._batches[report.batch]
+        self._feed(RunsFinished(batch.block, gather(runs), report.outcomes))
+
+    def _place_outputs(self, block: int, runs: Sequence[int], outcomes: bytes, chunk: int) -> None:
+        first = 0
+        for code, low, high in stretches(outcomes):
+            if code <= Outcome.COMPLETED_FALSE:
+                for start, stop in gather(runs[low:high]):
+                    self._builder.outputs[block].put(start, stop, chunk, first)
+                    first += stop - start
+
+    def _add_chunk(self, ref: ChunkRef) -> int:
+        number, new = self._chunks.add(ref)
+        if new:
+            self._rows.add_chunk(number, ref)
+        return number
+
+    def _record(self, command: Record) -> None:
+        """Rows of runs that have reached their last status."""
+        block, status = command.block, command.status
+        runs: Sequence[int] = sequence_of(command.runs)
+        if self._reuse is not None and (unchanged := self._reuse.unchanged.get(block)):
+            runs = [run for run in runs if run not in unchanged]
+            if not runs:
+                return
+        uuid, keys = self._uuid(block), self._keys(block, runs)
+        self._rows.add_rows(uuid, keys, status, *self._columns(block, runs, status))
+        if status is Status.FAILED:
+            for run, key in zip(runs, keys, strict=True):
+                failure = self._failures.pop((block, run), None)
+                if failure is not None:
+                    self._rows.add_failure(uuid, key, failure)
+        if self._state.plan.blocks[block].dynamic:
+            self._close_items(block, runs, keys)
+
+    def _columns(
+        self, block: int, runs: Sequence[int], status: Status
+    ) -> tuple[Iterable[int], Iterable[tuple[float | None, float | None]], Iterable[tuple[int, int] | None]]:
+        """Attempts, times and places of runs that have reached this status."""
+        failures, places, times = self._state.blocks[block].failures, self._builder.outputs[block], self._times
+        unknown = (None, self._clock.now())
+        began = [times.get(run, unknown) for run in runs]
+        attempts = [int(started is not None) for started, _ended in began]
+        if failures:
+            for at, run in enumerate(runs):
+                if run in failures:
+                    attempts[at] = failures[run] + (status is not Status.FAILED)
+        done = status in {Status.COMPLETED, Status.COMPLETED_FALSE}
+        return attempts, began, map(places.of, runs) if done else repeat(None, len(runs))
+
+    def _close_items(self, block: int, runs: Sequence[int], keys: Sequence[bytes]) -> None:
+        items = self._state.blocks[block].items
+        assert items is not None
+        for run, key in zip(runs, keys, strict=True):
+            self._given.pop((block, run), None)
+            if self._reuse is not None and self._state.blocks[block].status[run] == Status.COMPLETED:
+                self._reuse.close_items(block, run, key, items.arrived_from(run))
+
+    def _finish(self, end: RunStatus) -> None:
+        if self._reuse is not None and end is not RunStatus.CANCELLED:
+            self._reuse.forget_vanished()
+        self._executor.close_run(self.id)
+        self._store.finish(self._lease, self._rows.take(summary_of(self._state)), end, self._clock.now())
+        self.end = end
+
+    def _uuid(self, block: int) -> BlockUuid:
+        return self._state.plan.blocks[block].uuid
+
+    def _keys(self, block: int, runs: Sequence[int]) -> list[bytes]:
+        return encoded_keys(self._state.axes(block, runs), len(runs))

@@ -1,0 +1,153 @@
+"""What a retry keeps of the runs before it.
+
+A block run is reused when it completed before, and stands at the same items as before: same labels, same fingerprints
+(design 2.11). The scheduler does not know of this: it hands a run out, and the engine answers from memory. Items that a
+dynamic block gives anew are matched with those of before, by label where they have one, else by index; so a reordered
+list keeps its finished children, and a generator that was cut off goes on where its children had come to.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from refold.model.keys import BlockUuid
+from refold.ports.run_store import BlockRunRow, ItemsRow
+from refold.scheduler.spaces import Axis
+
+LabelsOf = Callable[[ItemsRow], Sequence[str | None]]
+"""The labels that a stored row of items carries, one each; None for an item without one."""
+
+NEW = -1
+"""The index before, of an item that was not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What becomes of the stored rows of a dynamic run's items."""
+
+    write: list[ItemsRow]
+    changed: list[int]
+    """Indices at which another item stands than before: what is stored of their children is stale."""
+    forget: bool = False
+    """Whether all that is stored of the run's items is replaced by `write`."""
+
+
+class Recollection:
+    """Completed block runs of before, and the items they stood at."""
+
+    def __init__(self, rows: Iterable[BlockRunRow], items: Iterable[ItemsRow], labels: LabelsOf) -> None:
+        self._rows: dict[BlockUuid, dict[bytes, BlockRunRow]] = {}
+        self._items: dict[tuple[BlockUuid, bytes], list[ItemsRow]] = {}
+        self.labels_of = labels
+        self._former: dict[BlockUuid, array[int]] = {}
+        """For each dynamic block, the index before of each of its items of now, by position in its space."""
+        self._by_label: dict[tuple[BlockUuid, bytes], Mapping[str, tuple[int, bytes]]] = {}
+        self._rewritten: set[tuple[BlockUuid, bytes]] = set()
+        """Dynamic runs of now whose rows no longer are those of before."""
+        for row in rows:
+            self._rows.setdefault(row.block, {})[row.key] = row
+        for items_row in sorted(items, key=lambda row: row.start):
+            self._items.setdefault((items_row.block, items_row.key), []).append(items_row)
+
+    def former_keys(self, axes: Sequence[Axis], count: int) -> list[bytes | None]:
+        """For each of some runs of now, the encoded key it had before; None where one of its items is new."""
+        columns = []
+        for space, positions in axes:
+            former = self._former[space.producer.plan.uuid]
+            columns.append([former[position] for position in positions])
+        if not columns:
+            return [b""] * count
+        return [
+            None if NEW in key else b"".join(index.to_bytes(4) for index in key) for key in zip(*columns, strict=True)
+        ]
+
+    def completed(self, block: BlockUuid, former_key: bytes | None) -> BlockRunRow | None:
+        """The row of a run that completed, at its key before."""
+        return None if former_key is None else self._rows.get(block, {}).get(former_key)
+
+    def items_of(self, block: BlockUuid, former_key: bytes) -> Sequence[ItemsRow]:
+        """The items that a dynamic run gave, by start."""
+        return self._items.get((block, former_key), ())
+
+    def keep_items(self, block: BlockUuid, count: int) -> None:
+        """The next items of now, in order of position, are those of one former run, from its first on."""
+        self._former.setdefault(block, array("i")).extend(range(count))
+
+    def match_items(
+        self, key: bytes, former_key: bytes | None, row: ItemsRow, labels: Sequence[str | None]
+    ) -> Reconciled:
+        """The next items of now are new ones: those with the label and fingerprint of before are recognised.
+
+        While a run gives just what it gave before, under the key it had before, its stored rows stay as they are, so
+        that another crash loses nothing; the first difference has them written anew.
+        """
+        former = self._former.setdefault(row.block, array("i"))
+        known = {} if former_key is None else self._known(row.block, former_key)
+        changed: list[int] = []
+        for at in range(row.length):
+            index, fingerprint = known.get(labels[at] or str(row.start + at), (NEW, b""))
+            same = index != NEW and fingerprint == row.fingerprints[8 * at : 8 * at + 8]
+            former.append(index if same else NEW)
+            if former[-1] != row.start + at:
+                changed.append(row.start + at)
+        total = self._total(row.block, former_key)
+        if (row.block, key) in self._rewritten or former_key is None:
+            return Reconciled([row], changed)
+        if key == former_key and (not changed or changed[0] >= total):
+            return Reconciled([] if row.start + row.length <= total else [_from(row, max(total, row.start))], [])
+        self._rewritten.add((row.block, key))
+        return Reconciled([*self._trimmed(row.block, former_key, key, row.start), row], changed, forget=True)
+
+    def close_items(self, block: BlockUuid, key: bytes, former_key: bytes | None, total: int) -> Reconciled | None:
+        """A run of now gave all its items: fewer than before have the rows written anew. None: nothing to do."""
+        if former_key is None or (block, key) in self._rewritten or total >= self._total(block, former_key):
+            return None
+        return Reconciled(self._trimmed(block, former_key, key, total), [], forget=True)
+
+    def _total(self, block: BlockUuid, former_key: bytes | None) -> int:
+        rows = () if former_key is None else self.items_of(block, former_key)
+        return rows[-1].start + rows[-1].length if rows else 0
+
+    def _trimmed(self, block: BlockUuid, former_key: bytes, key: bytes, total: int) -> list[ItemsRow]:
+        """The rows of a former run up to so many items, under the key of now."""
+        return [
+            row._replace(key=key, length=length, fingerprints=row.fingerprints[: 8 * length])
+            for row in self.items_of(block, former_key)
+            if (length := min(row.length, total - row.start)) > 0
+        ]
+
+    def _known(self, block: BlockUuid, key: bytes) -> Mapping[str, tuple[int, bytes]]:
+        found = self._by_label.get((block, key))
+        if found is None:
+            found = {}
+            for row in self.items_of(block, key):
+                for at, label in enumerate(self.labels_of(row)):
+                    index = row.start + at
+                    found[label or str(index)] = (index, row.fingerprints[8 * at : 8 * at + 8])
+            self._by_label[block, key] = found
+        return found
+
+    def stale(self, block: BlockUuid, depth: int, prefix: bytes, changed: Sequence[int]) -> list[bytes]:
+        """Encoded keys of stored rows that stand at changed items: those of the run `prefix`, on the axis `depth`."""
+        changes = {index.to_bytes(4) for index in changed}
+        at, until = 4 * depth, 4 * depth + 4
+        start = at - len(prefix)
+        return [key for key in self._rows.get(block, ()) if key[start:at] == prefix and key[at:until] in changes]
+
+    def vanished(self, block: BlockUuid, keys_now: Iterable[bytes]) -> set[bytes]:
+        """Encoded keys under which rows of the block were stored before, and at which no run of now stands."""
+        stored = set(self._rows.get(block, ()))
+        return stored.difference(keys_now) if stored else stored
+
+
+def _from(row: ItemsRow, start: int) -> ItemsRow:
+    """The row's items from index `start` on."""
+    skipped = start - row.start
+    return row._replace(
+        start=start,
+        length=row.length - skipped,
+        first=row.first + skipped,
+        fingerprints=row.fingerprints[8 * skipped :],
+    )

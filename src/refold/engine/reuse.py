@@ -1,0 +1,122 @@
+"""A retry's answers from memory: which runs are not executed again, and what becomes of their stored rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from refold.engine.batch_builder import BatchBuilder, sequence_of
+from refold.engine.recollection import Recollection, Reconciled
+from refold.engine.row_buffer import RowBuffer
+from refold.engine.run_keys import encoded_keys
+from refold.model.keys import BlockUuid
+from refold.ports.run_store import BlockRunRow, ItemsRow
+from refold.scheduler.commands import RunBatch
+from refold.scheduler.events import Event, ItemsArrived, Outcome, RunsFinished
+from refold.scheduler.ranges import Ranges, gather
+from refold.scheduler.state import State
+from refold.scheduler.status import Status
+
+Times = dict[int, tuple[float | None, float | None]]
+"""By run: when it began and ended."""
+
+
+class Reuse:
+    """Answers one pipeline run's batches from what is recollected of it."""
+
+    def __init__(self, memory: Recollection, state: State, builder: BatchBuilder, rows: RowBuffer) -> None:
+        self._memory = memory
+        self._state = state
+        self._builder = builder
+        self._rows = rows
+        self.unchanged: dict[int, set[int]] = {}
+        """By block: reused runs whose rows are there already, under the same keys."""
+
+    def answer(self, command: RunBatch, times: Times) -> tuple[Ranges, list[Event]]:
+        """The runs of a batch that must be executed, and the events that tell of the others."""
+        block = command.block
+        planned = self._state.plan.blocks[block]
+        runs = sequence_of(command.runs)
+        axes = self._state.axes(block, runs)
+        events: list[Event] = []
+        reused: list[int] = []
+        outcomes = bytearray()
+        former = self._memory.former_keys(axes, len(runs))
+        for run, key, former_key in zip(runs, encoded_keys(axes, len(runs)), former, strict=True):
+            row = self._memory.completed(planned.uuid, former_key)
+            if row is None or former_key is None:
+                continue
+            reused.append(run)
+            false = row.status == Status.COMPLETED_FALSE
+            outcomes.append(Outcome.COMPLETED_FALSE if false else Outcome.COMPLETED)
+            times[run] = (row.started_at, row.completed_at)
+            self._place(block, run, row)
+            if key == former_key:
+                self.unchanged.setdefault(block, set()).add(run)
+            if planned.dynamic:
+                events += self._items_again(block, run, key, former_key)
+        if not reused:
+            return command.runs, []
+        events.append(RunsFinished(block, gather(reused), bytes(outcomes)))
+        return gather(sorted(set(runs).difference(reused))), events
+
+    def _place(self, block: int, run: int, row: BlockRunRow) -> None:
+        if row.chunk is not None and row.position is not None:
+            self._builder.outputs[block].put(run, run + 1, row.chunk, row.position)
+
+    def _items_again(self, block: int, run: int, key: bytes, former_key: bytes) -> list[Event]:
+        """The items of a reused dynamic run arrive as they did before."""
+        uuid = self._state.plan.blocks[block].uuid
+        rows = self._memory.items_of(uuid, former_key)
+        events: list[Event] = []
+        for row in rows:
+            self._builder.place_items(block, row)
+            events.append(ItemsArrived(block, run, row.start, row.start + row.length))
+        self._memory.keep_items(uuid, sum(row.length for row in rows))
+        if key != former_key:
+            self._rows.forget_items(uuid, key)
+            for row in rows:
+                self._rows.add_items(row._replace(key=key))
+        return events
+
+    def take_items(self, block: int, run: int, row: ItemsRow) -> None:
+        """Items that a dynamic run gave anew: known children stay, the rows of others are forgotten."""
+        labels = self._memory.labels_of(row) if row.named else [None] * row.length
+        self._apply(row.block, row.key, self._memory.match_items(row.key, self._former_key(block, run), row, labels))
+
+    def close_items(self, block: int, run: int, key: bytes, total: int) -> None:
+        """A dynamic run gave all its items."""
+        uuid = self._state.plan.blocks[block].uuid
+        reconciled = self._memory.close_items(uuid, key, self._former_key(block, run), total)
+        if reconciled is not None:
+            self._apply(uuid, key, reconciled)
+
+    def _former_key(self, block: int, run: int) -> bytes | None:
+        return self._memory.former_keys(self._state.axes(block, (run,)), 1)[0]
+
+    def _apply(self, uuid: BlockUuid, key: bytes, reconciled: Reconciled) -> None:
+        if reconciled.forget:
+            self._rows.forget_items(uuid, key)
+        for row in reconciled.write:
+            self._rows.add_items(row)
+        if reconciled.changed:
+            for block, stale in self._stale(uuid, key, reconciled.changed):
+                self._rows.forget(block, stale)
+
+    def _stale(self, uuid: BlockUuid, key: bytes, changed: Sequence[int]) -> list[tuple[BlockUuid, bytes]]:
+        return [
+            (planned.uuid, stale)
+            for planned in self._state.plan.blocks
+            for depth, axis in enumerate(planned.axes)
+            if self._state.plan.blocks[axis].uuid == uuid
+            for stale in self._memory.stale(planned.uuid, depth, key, changed)
+        ]
+
+    def forget_vanished(self) -> None:
+        """All is settled: rows at which no run stands any more are forgotten."""
+        for planned in self._state.plan.blocks:
+            order = range(self._state.blocks[planned.number].space.size)
+            keys = encoded_keys(self._state.axes(planned.number, order), len(order))
+            for key in self._memory.vanished(planned.uuid, keys):
+                self._rows.forget(planned.uuid, key)
+                if planned.dynamic:
+                    self._rows.forget_items(planned.uuid, key)

@@ -1,0 +1,81 @@
+"""Rows that wait for the next transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from refold.model.block import JsonValue
+from refold.model.keys import BlockUuid
+from refold.ports.executor import Failure
+from refold.ports.output_store import ChunkRef
+from refold.ports.run_store import BlockRunRow, ChunkRow, FailureRow, ItemsRow, WriteBatch
+
+
+class RowBuffer:
+    """Gathers what one transaction is to write, in the order in which it came to be."""
+
+    def __init__(self) -> None:
+        self._batch = WriteBatch()
+
+    def __len__(self) -> int:
+        batch = self._batch
+        return (
+            len(batch.rows)
+            + len(batch.items)
+            + len(batch.chunks)
+            + len(batch.failures)
+            + len(batch.forgotten)
+            + len(batch.forgotten_items)
+        )
+
+    def add_chunk(self, number: int, ref: ChunkRef) -> None:
+        """A chunk was published."""
+        self._batch.chunks.append(ChunkRow(number, *ref))
+
+    def add_items(self, row: ItemsRow) -> None:
+        """A run of a dynamic block gave items."""
+        self._batch.items.append(row)
+
+    def add_rows(
+        self,
+        block: BlockUuid,
+        keys: Sequence[bytes],
+        status: int,
+        attempts: Iterable[int],
+        times: Iterable[tuple[float | None, float | None]],
+        places: Iterable[tuple[int, int] | None],
+    ) -> None:
+        """Block runs of one block that have reached the same last status."""
+        self._batch.rows.extend(
+            BlockRunRow(block, key, status, tries, started, ended, *(place or (None, None)))
+            for key, tries, (started, ended), place in zip(keys, attempts, times, places, strict=True)
+        )
+
+    def add_failure(self, block: BlockUuid, key: bytes, failure: Failure) -> None:
+        """Why a block run failed."""
+        self._batch.failures.append(FailureRow(block, key, failure.error, failure.group, failure.traceback))
+
+    def forget(self, block: BlockUuid, key: bytes) -> None:
+        """A block run is no longer: its label vanished."""
+        self._batch.forgotten.append((block, key))
+
+    def forget_items(self, block: BlockUuid, key: bytes) -> None:
+        """A dynamic run's items are about to be replaced."""
+        self._batch.forgotten_items.append((block, key))
+
+    def take(self, summary: Mapping[str, JsonValue] | None) -> WriteBatch:
+        """Everything so far; the buffer is empty afterwards."""
+        batch, self._batch = self._batch, WriteBatch()
+        batch.summary = summary
+        return batch
+
+    def put_back(self, batch: WriteBatch) -> None:
+        """A transaction did not go through: its rows come first in the next."""
+        newer = self._batch
+        batch.chunks += newer.chunks
+        batch.items += newer.items
+        batch.rows += newer.rows
+        batch.failures += newer.failures
+        batch.forgotten += newer.forgotten
+        batch.forgotten_items += newer.forgotten_items
+        self._batch = batch

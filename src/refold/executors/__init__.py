@@ -1,0 +1,1 @@
+"""Executors: where block runs are executed. One port, `refold.ports.executor`, and its adapters."""

@@ -1,0 +1,108 @@
+"""Runs of an `async def` block: many at once, on one loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+from refold.errors import BlockTimeoutError
+from refold.executors.block_call import Call
+from refold.executors.capture import end_lines, set_speaker
+from refold.executors.failures import failure_of
+from refold.executors.open_run import OpenRun
+from refold.executors.reporter import Reporter
+from refold.languages.python.block_function import CallbackStatus
+from refold.ports.executor import Batch
+from refold.ports.output_store import Output
+from refold.scheduler.events import Outcome
+
+CallOf = Callable[[int], Call]
+Judge = Callable[[Call, object], tuple[Outcome, Output | None]]
+
+
+class AsyncBatch:
+    """Executes a batch whose function is a coroutine function."""
+
+    def __init__(self, batch: Batch, opened: OpenRun, reporter: Reporter, call_of: CallOf, judge: Judge) -> None:
+        self._batch = batch
+        self._opened = opened
+        self._reporter = reporter
+        self._call_of = call_of
+        self._judge = judge
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def run(self) -> None:
+        """Executes all runs, at most `width` of them at once; all are reported afterwards."""
+        asyncio.run(self._run())
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def cancel() -> None:
+            loop.call_soon_threadsafe(self._cancel_tasks)
+
+        self._opened.on_cancel.append(cancel)
+        free = asyncio.Semaphore(max(1, self._batch.width))
+        try:
+            for position in range(self._batch.length):
+                await free.acquire()
+                if self._opened.cancelled:
+                    self._reporter.handed_back(list(range(position, self._batch.length)), Outcome.CANCELLED)
+                    break
+                task = loop.create_task(self._run_one(position))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+                task.add_done_callback(lambda _task: free.release())
+            while self._tasks:
+                await asyncio.wait(self._tasks)
+        finally:
+            self._opened.on_cancel.remove(cancel)
+
+    def _cancel_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def _run_one(self, position: int) -> None:
+        started = time.time()
+        call: Call | None = None
+        set_speaker(None)
+        try:
+            call = self._call_of(position)
+            set_speaker(call.name)
+            holds = not call.code.conditions or call.conditions_hold()
+            if not holds:
+                self._reporter.ended(position, Outcome.CONDITION_FAILED, started, time.time())
+                return
+            async with asyncio.timeout(self._opened.tasks[self._batch.block].timeout):
+                returned = await cast("Awaitable[object]", call.main())
+            self._complete(call, position, returned, started)
+        except asyncio.CancelledError:
+            self._end(call, position, started, Outcome.CANCELLED, None)
+        except TimeoutError as error:
+            timeout = self._opened.tasks[self._batch.block].timeout
+            overdue = timeout is not None and time.time() - started >= timeout
+            shown = BlockTimeoutError(f"ran longer than its timeout of {timeout:g} seconds") if overdue else error
+            self._end(call, position, started, Outcome.FAILED, shown)
+        except BaseException as error:  # sys.exit and the like end the child, never the worker
+            self._end(call, position, started, Outcome.FAILED, error)
+        finally:
+            end_lines()
+
+    def _complete(self, call: Call, position: int, returned: object, started: float) -> None:
+        outcome, output = self._judge(call, returned)
+        if output is None:
+            self._reporter.ended(position, outcome, started, time.time())
+            return
+        call.call_back(CallbackStatus.SUCCESS, output, None)
+        self._reporter.completed(position, output, outcome, started, time.time())
+
+    def _end(
+        self, call: Call | None, position: int, started: float, outcome: Outcome, error: BaseException | None
+    ) -> None:
+        if call is not None:
+            status = CallbackStatus.CANCELLED if error is None else CallbackStatus.FAILURE
+            call.call_back(status, None, error)
+        failure = None if error is None else failure_of(error)
+        self._reporter.ended(position, outcome, started, time.time(), failure)

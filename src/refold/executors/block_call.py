@@ -1,0 +1,120 @@
+"""One call of a block: conditions first, then its function, then its tests; callbacks at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from refold.errors import BlockError
+from refold.executors.block_code import BlockCode
+from refold.executors.capture import BlockRunName
+from refold.executors.failures import failure_of
+from refold.languages.arguments import Argument, bind
+from refold.languages.python.block_function import BlockFunction, Callback, CallbackStatus
+from refold.ports.output_store import Output
+
+_LOG = logging.getLogger("refold.blocks")
+
+Keywords = Callable[[], Mapping[str, object]]
+"""Gives a run's keyword arguments; asked only where a function takes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The functions of a block, and what one of its runs calls them with."""
+
+    code: BlockCode
+    arguments: Sequence[Argument]
+    keywords: Keywords
+    name: BlockRunName
+    mage_outputs: bool
+
+    def conditions_hold(self) -> bool:
+        """Whether all conditions say True; they get the arguments of the block (design 2.7)."""
+        return all(self._call(condition) for condition in self.code.conditions)
+
+    def main(self) -> object:
+        """What the block's function returns; a coroutine, where it is `async def`."""
+        main = self.code.main
+        positional, keywords = self._bound(main)
+        return main.function(*positional, **keywords)
+
+    def test(self, outputs: tuple[object, ...], extra: tuple[object, ...] = ()) -> None:
+        """Runs the tests on the outputs, spread; `extra` for those that have parameters for more.
+
+        Raises TestFailedError naming those that failed.
+        """
+        failures: list[str] = []
+        for test in self.code.tests:
+            try:
+                keywords = self.keywords() if test.signature.takes_keywords else {}
+                given = (*outputs, *extra)[: max(len(outputs), test.signature.maximum)]
+                positional, keywords = test.signature.call(given, keywords)
+                _finish(test.function(*positional, **keywords))
+            except Exception as error:
+                message = str(error) or type(error).__name__
+                kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
+                failures.append(f"{test.name}: {kind}{message}")
+        if self.code.tests:
+            print(f"{len(self.code.tests) - len(failures)}/{len(self.code.tests)} tests passed.")
+        if failures:
+            raise TestFailedError("; ".join(failures))
+
+    def call_back(self, status: CallbackStatus, output: Output | None, error: BaseException | None) -> None:
+        """Calls the callbacks that wait for this status. One that fails is logged: it does not change the run."""
+        for callback in self.code.callbacks:
+            if callback.status is status:
+                try:
+                    self._call_back(callback, output, error)
+                except Exception as raised:
+                    _LOG.error("callback %s failed: %s", callback.function.name, failure_of(raised).traceback)
+
+    def _call_back(self, callback: Callback, output: Output | None, error: BaseException | None) -> None:
+        function = callback.function
+        value = None if output is None else output.value
+        keywords = {
+            **self.keywords(),
+            "__input": value,
+            "__error": error,
+            "parent_block_uuid": self.keywords().get("block_uuid"),
+            "pipeline_run": self.keywords().get("pipeline_run_id"),
+        }
+        given = (value,) if function.signature.maximum else ()
+        positional, taken = function.signature.call(given, keywords)
+        _finish(function.function(*positional, **taken))
+
+    def _call(self, function: BlockFunction) -> object:
+        positional, keywords = self._bound(function)
+        return _finish(function.function(*positional, **keywords))
+
+    def _bound(self, function: BlockFunction) -> tuple[tuple[object, ...], Mapping[str, object]]:
+        signature = function.signature
+        keywords = {} if signature.simple else self.keywords()
+        return bind(signature, self.arguments, keywords, self.mage_outputs)
+
+
+class TestFailedError(BlockError):
+    """Raised when `@test` functions do not hold for a block's output."""
+
+    __test__ = False
+
+
+def _finish(value: object) -> object:
+    """The value; of an `async def` function its result."""
+    if not inspect.iscoroutine(value):
+        return value
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(_awaited(value))
+    with ThreadPoolExecutor(1) as thread:  # this thread's loop is busy: it runs the children
+        return thread.submit(asyncio.run, _awaited(value)).result()
+
+
+async def _awaited(value: object) -> object:
+    assert inspect.isawaitable(value)
+    return await value

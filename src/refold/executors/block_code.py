@@ -1,0 +1,53 @@
+"""The code of one block, loaded once in a process: its function, and the conditions, tests and callbacks around it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from refold.languages.python.block_file import BlockFile
+from refold.languages.python.block_function import BlockFunction, Callback
+from refold.model.block import BlockType
+from refold.ports.executor import BlockTask, RunContext, Source
+
+
+class BlockCode:
+    """What is called for each run of a block."""
+
+    def __init__(self, task: BlockTask, context: RunContext) -> None:
+        """Loads the block's file and those attached to it. Raises BlockFileError when one cannot be."""
+        self._context = context
+        file = self._load(task.source, task.type)
+        attached = [self._load(source, BlockType.CONDITIONAL) for source in task.conditions]
+        callbacks = [self._load(source, BlockType.CALLBACK) for source in task.callbacks]
+        self.main: BlockFunction = file.main
+        self.conditions: tuple[BlockFunction, ...] = tuple(
+            function for each in (*attached, file) for function in each.conditions
+        )
+        """All must say True before the block runs."""
+        self.tests: Sequence[BlockFunction] = file.tests if task.run_tests and context.run_tests else ()
+        self.callbacks: Sequence[Callback] = [callback for each in (*callbacks, file) for callback in each.callbacks]
+        self.stops = task.conditional and self.main.is_condition and not task.dynamic and _may_stop(task.type)
+        """Whether a False that it returns stops what follows (design 2.7)."""
+
+    def _load(self, source: Source, block_type: BlockType) -> BlockFile:
+        return BlockFile.load(
+            source.block,
+            block_type,
+            source.path,
+            source.text,
+            requirements=self._context.requirements,
+            project=self._context.project,
+        )
+
+
+def _may_stop(block_type: BlockType) -> bool:
+    return block_type in {BlockType.TRANSFORMER, BlockType.CUSTOM}
+
+
+def make_importable(project: Path) -> None:
+    """Lets blocks import from the project's folder and from its parent (`my_project.utils`)."""
+    for folder in (str(project.parent), str(project)):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)

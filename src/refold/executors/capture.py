@@ -1,0 +1,173 @@
+"""Prints and logs of block runs: captured one by one, kept as JSON lines in the run's folder.
+
+A line says when, which block run, which stream (`stdout`, `stderr`, `log`), and the text. What a block's subprocesses
+or C libraries write past Python's streams goes where the process writes.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TextIO
+
+import msgspec
+
+BlockRunName = Callable[[], str]
+"""Gives the block run's uuid; asked only when something is written."""
+
+_speaker: ContextVar[BlockRunName | None] = ContextVar("speaker", default=None)
+set_speaker = _speaker.set
+"""Says whose output follows in this context; None: nobody's."""
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """One line of a run's logs."""
+
+    at: float
+    """Seconds since the epoch."""
+    block_run: str
+    stream: str
+    """`stdout`, `stderr` or `log`."""
+    text: str
+    level: str | None = None
+
+
+class LogWriter:
+    """Appends lines to one file of a run; safe for threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: io.BufferedWriter | None = None
+        self._lock = threading.Lock()
+
+    def write(self, line: LogLine) -> None:
+        """Appends a line. A log that cannot be written is no reason to fail a block run."""
+        with self._lock:
+            try:
+                if self._file is None:
+                    self._path.parent.mkdir(parents=True, exist_ok=True)
+                    self._file = self._path.open("ab")
+                self._file.write(msgspec.json.encode(line) + b"\n")
+            except OSError:
+                self._file = None
+
+    def flush(self) -> None:
+        """Makes what was written readable to others."""
+        with self._lock:
+            if self._file is not None:
+                try:
+                    self._file.flush()
+                except OSError:
+                    self._file = None
+
+    def close(self) -> None:
+        """Closes the file."""
+        self.flush()
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+
+
+class Capture:
+    """Redirects this process's streams and logging to the log of the run that is being executed."""
+
+    def __init__(self) -> None:
+        self.log: LogWriter | None = None
+        """Where lines go now; None: to where they went before."""
+
+    def write(self, stream: str, text: str, level: str | None = None) -> bool:
+        """Keeps a text; False where it is nobody's."""
+        speaker = _speaker.get()
+        if speaker is None or self.log is None:
+            return False
+        self.log.write(LogLine(time.time(), speaker(), stream, text, level))
+        return True
+
+    @contextmanager
+    def installed(self) -> Iterator[Capture]:
+        """Redirects while the context lasts."""
+        before = sys.stdout, sys.stderr
+        handler = _LogHandler(self)
+        root = logging.getLogger()
+        level = root.level
+        sys.stdout, sys.stderr = _Stream(self, "stdout", before[0]), _Stream(self, "stderr", before[1])
+        root.addHandler(handler)
+        root.setLevel(min(level, logging.INFO) if level else logging.INFO)
+        try:
+            yield self
+        finally:
+            root.removeHandler(handler)
+            root.setLevel(level)
+            sys.stdout, sys.stderr = before
+
+
+class _LogHandler(logging.Handler):
+    def __init__(self, capture: Capture) -> None:
+        super().__init__()
+        self._capture = capture
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._capture.write("log", self.format(record), record.levelname)
+        except Exception:
+            self.handleError(record)
+
+
+class _Stream(io.TextIOBase):
+    """Takes whole lines for the block run that prints them, and passes on what nobody prints."""
+
+    encoding = "utf-8"
+
+    def __init__(self, capture: Capture, name: str, beneath: TextIO) -> None:
+        self._capture = capture
+        self._name = name
+        self._beneath = beneath
+        self._open: dict[tuple[int, int], str] = {}
+        """Lines without an end yet, by thread and speaker."""
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._beneath.fileno()
+
+    def isatty(self) -> bool:
+        return False
+
+    def write(self, text: str) -> int:
+        speaker = _speaker.get()
+        if speaker is None or self._capture.log is None:
+            return self._beneath.write(text)
+        here = (threading.get_ident(), id(speaker))
+        *lines, rest = (self._open.pop(here, "") + text).split("\n")
+        for line in lines:
+            self._capture.write(self._name, line)
+        if rest:
+            self._open[here] = rest
+        return len(text)
+
+    def flush(self) -> None:
+        if _speaker.get() is None:
+            self._beneath.flush()
+
+    def end_line(self) -> None:
+        """The block run is over: a line without an end is a line."""
+        speaker = _speaker.get()
+        rest = self._open.pop((threading.get_ident(), id(speaker)), "") if self._open else ""
+        if rest:
+            self._capture.write(self._name, rest)
+
+
+def end_lines() -> None:
+    """The block run is over: what it printed last needs no newline to be kept."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, _Stream):
+            stream.end_line()

@@ -1,0 +1,44 @@
+"""Failures of block runs, as people read them."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from pathlib import Path
+
+import refold
+from refold.errors import BlockError, ChangedItemsError, RefoldError
+from refold.ports.executor import Failure
+
+_OWN_CODE = str(Path(refold.__file__).parent)
+_LONGEST = 2000
+"""Characters that one line of an error may take."""
+_VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|0x[0-9a-f]+|\d+(?:\.\d+)?")
+_FOR_GOOD = (ChangedItemsError,)
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Why a block run failed: one line, what it is grouped by, and the frames of the user's code."""
+    if isinstance(error, RefoldError):
+        line = f"{type(error).__name__}: {error.message}" if isinstance(error, BlockError) else str(error)
+    else:
+        line = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+    line = line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
+    kind, _, message = line.partition(":")
+    group = f"{kind}:{_VARIABLE.sub('*', message)}" if message else kind
+    return Failure(line, group, _traceback(error), isinstance(error, _FOR_GOOD))
+
+
+def _traceback(error: BaseException) -> str:
+    if isinstance(error, RefoldError):
+        return str(error)
+    shown = traceback.TracebackException.from_exception(error, compact=True)
+    pending = [shown]
+    while pending:
+        exception = pending.pop()
+        stack = exception.stack
+        users = [frame for frame in stack if not frame.filename.startswith(_OWN_CODE)]
+        if users:
+            exception.stack = traceback.StackSummary.from_list(users)
+        pending += [cause for cause in (exception.__cause__, exception.__context__) if cause is not None]
+    return "".join(shown.format())

@@ -1,0 +1,68 @@
+"""What the engine and a worker say to each other: pickled messages over a socket, framed by multiprocessing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from refold.model.keys import RunId
+from refold.ports.executor import Batch, BlockTask, Report, RunContext
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRunMessage:
+    """A pipeline run begins."""
+
+    context: RunContext
+    tasks: tuple[BlockTask, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRunMessage:
+    """A pipeline run is over."""
+
+    run: RunId
+
+
+@dataclass(frozen=True, slots=True)
+class PullMessage:
+    """A producer may give more."""
+
+    batch: int
+    position: int
+    items: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecallMessage:
+    """What has not begun of a batch is wanted back."""
+
+    batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelMessage:
+    """A pipeline run was cancelled."""
+
+    run: RunId
+
+
+@dataclass(frozen=True, slots=True)
+class EagerMessage:
+    """Somebody waits for results, or no longer does."""
+
+    eager: bool
+
+
+class Said(Enum):
+    """Words without more."""
+
+    READY = "ready"
+    """From a worker: it has started."""
+    CLOSE = "close"
+    """To a worker: end, when what you have is done."""
+
+
+ToWorker = OpenRunMessage | CloseRunMessage | Batch | PullMessage | RecallMessage | CancelMessage | EagerMessage | Said
+FromWorker = list[Report] | Said

@@ -1,0 +1,64 @@
+"""A pipeline run that this process takes part in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from refold.errors import RefoldError
+from refold.executors.block_code import BlockCode
+from refold.executors.capture import LogWriter
+from refold.languages import require_language
+from refold.ports.executor import BlockTask, RunContext
+from refold.ports.output_store import ChunkBuilder, OutputStore
+
+
+@dataclass(slots=True)
+class OpenRun:
+    """What this process holds of a pipeline run."""
+
+    context: RunContext
+    tasks: dict[int, BlockTask]
+    store: OutputStore
+    log: LogWriter
+    writer: str
+    """Names this process among those that write the run's outputs."""
+    cancelled: bool = False
+    on_cancel: list[Callable[[], None]] = field(default_factory=list)
+    """Called when the run is cancelled, from whatever thread learns of it."""
+    _builder: ChunkBuilder | None = None
+    _builders: int = 0
+    _code: dict[int, BlockCode | RefoldError] = field(default_factory=dict)
+
+    def code(self, task: BlockTask) -> BlockCode | RefoldError:
+        """The block's code, loaded once; or why it cannot be, which is so for all its runs."""
+        found = self._code.get(task.number)
+        if found is None:
+            try:
+                require_language(task.block, task.language)
+                found = BlockCode(task, self.context)
+            except RefoldError as error:
+                found = error
+            self._code[task.number] = found
+        return found
+
+    def builder(self) -> ChunkBuilder:
+        """The builder of this process's chunks of the run."""
+        if self._builder is None:
+            self._builder = self.scratch_builder()
+        return self._builder
+
+    def new_builder(self) -> ChunkBuilder:
+        """Another one, empty: what the old one held is lost."""
+        self._builder = None
+        return self.builder()
+
+    def scratch_builder(self) -> ChunkBuilder:
+        """A builder of its own."""
+        self._builders += 1
+        return self.store.builder(f"{self.writer}-{self._builders}")
+
+    def close(self) -> None:
+        """Closes files."""
+        self.log.close()
+        self.store.close()

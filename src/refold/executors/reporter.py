@@ -1,0 +1,250 @@
+"""What a batch has come to, gathered into few reports.
+
+Results are published at least every 25 milliseconds or every megabyte, and at once when somebody waits. The publishing
+may come from another thread than the one that runs children, which may be deep in a long call: everything is under one
+lock.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from refold.errors import StoreError
+from refold.executors.failures import failure_of
+from refold.executors.open_run import OpenRun
+from refold.languages.unfolding import ItemRows
+from refold.ports.executor import Batch, Failure, Finished, Paused, Produced, Report
+from refold.ports.output_store import ChunkBuilder, ChunkRef, Item, Output
+from refold.scheduler.events import Outcome
+from refold.scheduler.ranges import gather
+
+DELAY = 0.025
+"""Seconds that a result waits at most."""
+EAGER_DELAY = 0.001
+"""The same while other workers are idle."""
+LARGEST = 2**20
+"""Bytes that wait at most."""
+
+Send = Callable[[list[Report]], None]
+OnPublish = Callable[[ChunkRef, list[int]], None]
+"""Told of a published chunk of outputs, and of the batch's positions that its records belong to."""
+
+
+@dataclass(slots=True)
+class _Given:
+    """Items of one run that wait to be published."""
+
+    position: int
+    start: int
+    length: int
+    first: int
+    size: int
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Results that wait to be published."""
+
+    since: float | None = None
+    """Monotonic; None when nothing waits."""
+    items: list[_Given] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    outcomes: bytearray = field(default_factory=bytearray)
+    started: array[float] = field(default_factory=lambda: array("d"))
+    ended: array[float] = field(default_factory=lambda: array("d"))
+    failures: dict[int, Failure] = field(default_factory=dict)
+    outputs: list[int] = field(default_factory=list)
+    """Positions whose outputs are in the builder, in order."""
+
+
+class Reporter:
+    """Reports on one batch after the other."""
+
+    def __init__(
+        self, send: Send, monotonic: Callable[[], float] = time.monotonic, on_waiting: Callable[[], None] | None = None
+    ) -> None:
+        """`on_waiting` is called when results begin to wait: somebody must call `flush` by `due`."""
+        self.eager = False
+        """Whether somebody waits for results."""
+        self.lock = threading.RLock()
+        self._send = send
+        self._monotonic = monotonic
+        self._on_waiting = on_waiting
+        self._batch: Batch | None = None
+        self._builder: ChunkBuilder | None = None
+        self._opened: OpenRun | None = None
+        self._on_publish: OnPublish | None = None
+        self._lost: StoreError | None = None
+        """Why items that were given could not be stored."""
+        self._waiting = _Waiting()
+        self._last = 0.0
+
+    def begin(self, batch: Batch, opened: OpenRun, on_publish: OnPublish) -> None:
+        """What follows belongs to this batch; what waited of another one is published."""
+        with self.lock:
+            if self._batch is not batch:
+                self.flush()
+                self._lost = None
+            self._batch, self._opened, self._on_publish = batch, opened, on_publish
+            self._builder = opened.builder()
+
+    def completed(self, position: int, output: Output | None, outcome: Outcome, started: float, ended: float) -> None:
+        """A run completed; dynamic ones have no output of their own. Raises StoreError if it cannot be stored."""
+        with self.lock:
+            builder = self._check()
+            if output is not None:
+                builder.add_output(output)
+                self._waiting.outputs.append(position)
+            self._over(position, outcome, started, ended)
+
+    def ended(
+        self, position: int, outcome: Outcome, started: float, ended: float, failure: Failure | None = None
+    ) -> None:
+        """A run ended some other way."""
+        with self.lock:
+            if failure is not None:
+                self._waiting.failures[position] = failure
+            self._over(position, outcome, started, ended)
+
+    def handed_back(self, positions: list[int], outcome: Outcome) -> None:
+        """Runs that never began."""
+        with self.lock:
+            self.flush()
+            if positions and self._batch is not None:
+                outcomes = bytes((outcome,)) * len(positions)
+                self._send([Finished(self._batch.id, gather(positions), outcomes)])
+
+    def give(self, position: int, index: int, item: Item) -> int:
+        """A run of a dynamic block gave an item, its `index`-th; bytes it takes. Raises StoreError."""
+        with self.lock:
+            builder = self._check()
+            before = builder.size
+            first = builder.add_item(item)
+            size = builder.size - before
+            last = self._waiting.items[-1] if self._waiting.items else None
+            if last is not None and last.position == position and last.start + last.length == index:
+                last.length += 1
+                last.size += size
+            else:
+                self._waiting.items.append(_Given(position, index, 1, first, size))
+            self._added()
+            return size
+
+    def give_rows(self, position: int, rows: ItemRows) -> None:
+        """A run of a dynamic block returned a frame, whose rows are its items."""
+        with self.lock:
+            builder = self._check()
+            before = builder.size
+            first = builder.add_rows(rows.frame, rows.metadata)
+            self._waiting.items.append(_Given(position, 0, len(rows), first, builder.size - before))
+            self._added()
+
+    def paused(self, position: int, pulls: int) -> None:
+        """A generator gave its slot back."""
+        with self.lock:
+            self.flush()
+            assert self._batch is not None
+            self._send([Paused(self._batch.id, position, pulls)])
+
+    def _over(self, position: int, outcome: Outcome, started: float, ended: float) -> None:
+        waiting = self._waiting
+        waiting.positions.append(position)
+        waiting.outcomes.append(outcome)
+        waiting.started.append(started)
+        waiting.ended.append(ended)
+        self._added()
+
+    def _added(self) -> None:
+        now = self._monotonic()
+        if self._waiting.since is None:
+            self._waiting.since = now
+            if self._on_waiting is not None:
+                self._on_waiting()
+        assert self._builder is not None
+        if self._builder.size >= LARGEST or (self.eager and now - self._last >= EAGER_DELAY):
+            self.flush()
+
+    def due(self) -> float | None:
+        """When (monotonic) what waits must be published; None when nothing waits."""
+        with self.lock:
+            if self._waiting.since is None:
+                return None
+            return self._waiting.since + (EAGER_DELAY if self.eager else DELAY)
+
+    def flush(self) -> None:
+        """Publishes what waits.
+
+        What cannot be written is no result: those runs are reported as failed, with the reason.
+        """
+        with self.lock:
+            waiting, batch, builder = self._waiting, self._batch, self._builder
+            if waiting.since is None or batch is None or builder is None:
+                return
+            self._waiting = _Waiting()
+            self._last = self._monotonic()
+            try:
+                self._send(self._reports(batch, builder, waiting))
+            except StoreError as error:
+                self._builder = None if self._opened is None else self._opened.new_builder()
+                self._lost = error if waiting.items else None
+                if waiting.positions:
+                    self._send([_not_stored(batch, waiting, error)])
+
+    def _check(self) -> ChunkBuilder:
+        if self._lost is not None:
+            raise self._lost
+        assert self._builder is not None
+        return self._builder
+
+    def _reports(self, batch: Batch, builder: ChunkBuilder, waiting: _Waiting) -> list[Report]:
+        reports: list[Report] = []
+        chunk = None
+        if waiting.items:
+            named, fingerprints = builder.named(), builder.fingerprints()
+            chunk = builder.publish()
+            reports += [
+                Produced(
+                    batch.id,
+                    given.position,
+                    given.start,
+                    given.length,
+                    chunk,
+                    given.first,
+                    named,
+                    fingerprints[8 * given.first : 8 * (given.first + given.length)],
+                    given.size,
+                )
+                for given in waiting.items
+            ]
+        elif len(builder):
+            chunk = builder.publish()
+            if self._on_publish is not None:
+                self._on_publish(chunk, waiting.outputs)
+        if waiting.positions:
+            reports.append(
+                Finished(
+                    batch.id,
+                    gather(waiting.positions),
+                    bytes(waiting.outcomes),
+                    waiting.started,
+                    waiting.ended,
+                    chunk if waiting.outputs else None,
+                    waiting.failures,
+                )
+            )
+        return reports
+
+
+def _not_stored(batch: Batch, waiting: _Waiting, error: StoreError) -> Finished:
+    failure = failure_of(error)
+    failures = {
+        position: waiting.failures.get(position, failure)
+        for position, outcome in zip(waiting.positions, waiting.outcomes, strict=True)
+        if outcome <= Outcome.COMPLETED_FALSE or outcome == Outcome.FAILED
+    }
+    outcomes = bytes(Outcome.FAILED if outcome <= Outcome.COMPLETED_FALSE else outcome for outcome in waiting.outcomes)
+    return Finished(batch.id, gather(waiting.positions), outcomes, waiting.started, waiting.ended, None, failures)

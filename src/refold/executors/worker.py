@@ -1,0 +1,168 @@
+"""A worker process: `python -m refold.executors.worker SOCKET CURSOR NAME`, both file descriptors, inherited.
+
+Two threads. The main one executes batches, so that signals can interrupt the user's code. The other one listens: it
+takes what the engine says, publishes results that have waited long enough while the main thread is deep in a call, and
+ends the process at once when the engine is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from typing import cast
+
+from refold.executors.batch_runner import BatchRunner
+from refold.executors.cursor import Cursor
+from refold.executors.interrupts import Interrupts
+from refold.executors.messages import (
+    CancelMessage,
+    CloseRunMessage,
+    EagerMessage,
+    FromWorker,
+    OpenRunMessage,
+    PullMessage,
+    RecallMessage,
+    Said,
+    ToWorker,
+)
+from refold.executors.reporter import Reporter
+from refold.outputs import FileOutputStore
+from refold.ports.executor import Batch, Finished, Report, RunContext
+from refold.ports.output_store import OutputStore
+from refold.scheduler.events import Outcome
+
+
+class Worker:
+    """Listens and executes until it is told to close."""
+
+    def __init__(self, connection: Connection, cursor: Cursor, name: str) -> None:
+        self._connection = connection
+        self._name = name
+        self._send_lock = threading.Lock()
+        self._waiting_read, self._waiting_write = os.pipe()
+        self._reporter = Reporter(self._report, on_waiting=self._wake_listener)
+        self._interrupts = Interrupts()
+        self._runner = BatchRunner(name, open_output_store, self._reporter, self._interrupts, cursor.put)
+        self._jobs: deque[ToWorker] = deque()
+        self._wake = threading.Condition()
+
+    def work(self) -> None:
+        """Executes what it is given; returns when told to close."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine to answer
+        self._interrupts.install()
+        threading.Thread(target=self._listen, name="listener", daemon=True).start()
+        self._say(Said.READY)
+        with self._runner.capture.installed():
+            while (job := self._next_job()) is not Said.CLOSE:
+                self._do(job)
+                if not self._jobs:
+                    self._reporter.flush()
+
+    def _redirect(self, context: RunContext) -> None:
+        """What is written past Python's streams, by C libraries and subprocesses, goes to a file beside the logs."""
+        folder = context.run_folder / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        file = os.open(folder / f"{self._name}.out", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        os.close(file)
+
+    def _next_job(self) -> ToWorker:
+        with self._wake:
+            while not self._jobs:
+                self._wake.wait()
+            return self._jobs.popleft()
+
+    def _do(self, job: ToWorker) -> None:
+        match job:
+            case Batch():
+                self._runner.run(job)
+            case PullMessage():
+                self._runner.resume(job.batch, job.position)
+            case OpenRunMessage():
+                self._redirect(job.context)
+                self._runner.open_run(job.context, job.tasks)
+            case CloseRunMessage():
+                self._runner.close_run(job.run)
+            case CancelMessage():
+                self._runner.drop_paused(job.run)
+
+    def _listen(self) -> None:
+        """The listening thread: never returns."""
+        try:
+            while True:
+                due = self._reporter.due()
+                timeout = None if due is None else max(0.0, due - time.monotonic())
+                heard = wait([self._connection, self._waiting_read], timeout)
+                if self._waiting_read in heard:
+                    os.read(self._waiting_read, 4096)
+                if self._connection in heard:
+                    self._hear(cast("ToWorker", pickle.loads(self._connection.recv_bytes())))
+                elif due is not None and time.monotonic() >= due:
+                    self._reporter.flush()
+        except (EOFError, OSError):
+            os._exit(0)  # the engine is gone
+
+    def _hear(self, message: ToWorker) -> None:
+        match message:
+            case RecallMessage():
+                self._runner.recall(message.batch)
+                self._hand_back(lambda batch: batch.id == message.batch, Outcome.UNSTARTED)
+                return
+            case CancelMessage():
+                self._hand_back(lambda batch: batch.run == message.run, Outcome.CANCELLED)
+                self._runner.cancel(message.run)
+            case EagerMessage():
+                self._reporter.eager = message.eager
+                return
+            case PullMessage():
+                if not self._runner.pull(message.batch, message.position, message.items, message.size):
+                    return
+        with self._wake:
+            self._jobs.append(message)
+            self._wake.notify()
+
+    def _hand_back(self, which: Callable[[Batch], bool], outcome: Outcome) -> None:
+        """Reports batches that wait here as not begun."""
+        with self._wake:
+            waiting = [job for job in self._jobs if isinstance(job, Batch) and which(job)]
+            for batch in waiting:
+                self._jobs.remove(batch)
+        for batch in waiting:
+            self._say([Finished(batch.id, ((0, batch.length),), bytes((outcome,)) * batch.length)])
+
+    def _wake_listener(self) -> None:
+        os.write(self._waiting_write, b"w")
+
+    def _report(self, reports: list[Report]) -> None:
+        self._say(reports)
+
+    def _say(self, message: FromWorker) -> None:
+        data = pickle.dumps(message, 5)
+        with self._send_lock:
+            try:
+                self._connection.send_bytes(data)
+            except OSError:
+                os._exit(0)
+
+
+def open_output_store(context: RunContext) -> OutputStore:
+    """The outputs of a pipeline run, as files in its folder."""
+    return FileOutputStore(context.run_folder, context.latest_folder, durable=context.durable)
+
+
+def main() -> None:
+    """Starts the worker that the command line describes."""
+    socket, cursor, name = sys.argv[1:]
+    Worker(Connection(int(socket)), Cursor(int(cursor)), name).work()
+
+
+if __name__ == "__main__":
+    main()

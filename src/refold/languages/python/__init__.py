@@ -1,0 +1,1 @@
+"""Blocks written in Python."""

@@ -1,0 +1,212 @@
+"""What a dynamic block may return, and how it becomes items (design 2.1).
+
+`[items]`, `[items, metadata]`, a flat list, a data frame and a generator are accepted; anything else is refused with
+the shape that was received. Labels are told apart before a child starts, since two children of one name would be one.
+
+    [items] or [items, metadata]   a list or tuple of one or two elements, the first a list, tuple or DataFrame, the
+                                   second None or a list of dicts
+    any other list or tuple        a flat list of items
+    a DataFrame                    its rows
+    a generator, sync or async     each yield is one item; `yield item, {"block_uuid": ...}` names it
+
+A named tuple is a record, never a container of items: rows of a query unfold the same whether there is one or many.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import cast
+
+from refold.errors import DuplicateLabelError, OutputShapeError
+from refold.languages.description import describe, excerpt
+from refold.languages.frames import frame_library, series_library
+from refold.ports.output_store import Item
+
+Metadata = Sequence[Mapping[str, object]]
+"""One dict an item, from the first item on; it may be shorter than the items."""
+
+ACCEPTED = (
+    "A dynamic block returns [items] or [items, metadata] (items: a list or DataFrame; metadata: a list of dicts), "
+    "a flat list of items, a DataFrame, or it yields its items one by one."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemList:
+    """Items that came as one list."""
+
+    values: Sequence[object]
+    metadata: Metadata | None
+
+    def __len__(self) -> int:
+        """How many items there are."""
+        return len(self.values)
+
+    def items(self) -> Iterator[Item]:
+        """The items in order, each with its own metadata, None where it has none."""
+        given = 0 if self.metadata is None else len(self.metadata)
+        for index, value in enumerate(self.values):
+            yield Item(value, self.metadata[index] if self.metadata is not None and index < given else None)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRows:
+    """Items that are the rows of a pandas or polars DataFrame."""
+
+    frame: object
+    metadata: Metadata | None
+
+    def __len__(self) -> int:
+        """How many items there are."""
+        return _rows(self.frame)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemStream:
+    """Items that a generator yields; `split_yield` makes an Item of each object."""
+
+    iterator: Iterator[object] | AsyncIterator[object]
+    is_async: bool
+    """Whether the iterator is an async one."""
+
+
+Unfolded = ItemList | ItemRows | ItemStream
+
+
+def unfold(returned: object) -> Unfolded:
+    """The items of what a dynamic block returned (design 2.1); labels are checked by `check_labels`.
+
+    Raises OutputShapeError, showing what was received and what is accepted, for None, a scalar, a dict or any other
+    object, and when there is more metadata than items.
+    """
+    if _is_plain(returned):
+        elements = cast("Sequence[object]", returned)
+        if _is_pair(elements):
+            return _with_metadata(elements[0], cast("Metadata | None", elements[1]) if len(elements) == 2 else None)
+        return ItemList(elements, None)
+    if frame_library(returned) is not None:
+        return ItemRows(returned, None)
+    if isinstance(returned, Generator):
+        return ItemStream(returned, is_async=False)
+    if isinstance(returned, AsyncGenerator):
+        return ItemStream(returned, is_async=True)
+    shown = excerpt(returned)
+    raise OutputShapeError(
+        f"a dynamic block returned {describe(returned)}{': ' if shown else ''}{shown}, which has no items to unfold. "
+        f"{ACCEPTED}",
+        fix=_advice(returned),
+    )
+
+
+def split_yield(yielded: object) -> Item:
+    """The item that a generator yielded: `item, {"block_uuid": ...}` names it, any other object is the item itself."""
+    if type(yielded) is tuple and len(yielded) == 2:
+        value, metadata = yielded
+        if isinstance(metadata, dict) and "block_uuid" in metadata:
+            return Item(value, metadata)
+    return Item(yielded, None)
+
+
+def label_of(metadata: Mapping[str, object] | None) -> str | None:
+    """The item's own label, as text; None when its metadata has no `block_uuid` or an empty one: its index names it."""
+    given = None if metadata is None else metadata.get("block_uuid")
+    return None if given is None else str(given) or None
+
+
+def check_labels(metadata: Metadata | None, count: int) -> None:
+    """Checks the labels of `count` items before any of their children starts.
+
+    Raises DuplicateLabelError, naming the label and both positions, when two items carry the same label; an item
+    without one is called by its index, so an item named "1" and a nameless second item collide.
+    """
+    if not metadata:
+        return
+    check = LabelCheck()
+    for each in metadata:
+        check.add(label_of(each))
+    for _ in range(count - len(metadata)):
+        check.add(None)
+
+
+class LabelCheck:
+    """Checks labels as they come, in the order of the items. Nameless items take no memory."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._named: dict[str, int] = {}
+        self._bounds: list[int] = []
+        """Where stretches of nameless items begin and end, in turn; the last may be open."""
+
+    def add(self, label: str | None) -> str:
+        """The name of the next item: its label, else its index. Raises DuplicateLabelError where it is taken."""
+        position = self._count
+        self._count += 1
+        if (label is None) == (len(self._bounds) % 2 == 0):
+            self._bounds.append(position)
+        if label is None:
+            label = str(position)
+            if self._named and label in self._named:
+                raise _duplicate(label, self._named[label], position)
+            return label
+        before = self._named.setdefault(label, position)
+        if before != position:
+            raise _duplicate(label, before, position)
+        if label.isascii() and label.isdigit() and str(index := int(label[:20])) == label and self._nameless(index):
+            raise _duplicate(label, index, position)
+        return label
+
+    def _nameless(self, position: int) -> bool:
+        return position < self._count and bisect_right(self._bounds, position) % 2 == 1
+
+
+def _duplicate(label: str, first: int, second: int) -> DuplicateLabelError:
+    return DuplicateLabelError(
+        f"items {first} and {second} are both named {label!r}; each item of one run needs a name of its own",
+        fix="Make `block_uuid` unique in the metadata; an item without one is named by its index.",
+    )
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, list) or (isinstance(value, tuple) and not hasattr(type(value), "_fields"))
+
+
+def _is_pair(elements: Sequence[object]) -> bool:
+    """Whether these are `[items]` or `[items, metadata]`."""
+    if not 1 <= len(elements) <= 2 or not (_is_plain(elements[0]) or frame_library(elements[0]) is not None):
+        return False
+    metadata = elements[1] if len(elements) == 2 else None
+    return metadata is None or (isinstance(metadata, list) and all(isinstance(each, dict) for each in metadata))
+
+
+def _with_metadata(items: object, metadata: Metadata | None) -> ItemList | ItemRows:
+    is_frame = frame_library(items) is not None
+    unfolded = ItemRows(items, metadata) if is_frame else ItemList(cast("Sequence[object]", items), metadata)
+    if metadata is not None and len(metadata) > len(unfolded):
+        raise OutputShapeError(
+            f"a dynamic block returned metadata of length {len(metadata)} for items of length {len(unfolded)}",
+            fix="Return one metadata dict an item, or fewer: items without one are named by their index.",
+        )
+    return unfolded
+
+
+def _rows(frame: object) -> int:
+    return len(frame) if hasattr(frame, "__len__") else 0
+
+
+def _advice(returned: object) -> str:
+    if returned is None:
+        return "Return [] when there is nothing to do; check that the function has a `return`."
+    if series_library(returned) is not None:
+        return "Return the series as a list: `.tolist()` (pandas) or `.to_list()` (polars)."
+    if type(returned).__module__.partition(".")[0] == "numpy":
+        return "Return the array as a list: `.tolist()`."
+    if isinstance(returned, dict):
+        return "Return [value] for one item, or list(value.items()) for one item an entry."
+    if isinstance(returned, Coroutine):
+        return "Await it inside the block: what `async def` functions return is awaited, what they pass on is not."
+    if isinstance(returned, (Iterator, AbstractSet, range)):
+        return "Return list(value), or `yield from` it."
+    return "Return [value] for one item."

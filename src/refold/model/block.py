@@ -1,0 +1,123 @@
+"""A block of a pipeline: what its metadata says, parsed and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from refold.model.keys import BlockUuid
+
+JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
+
+
+class BlockType(StrEnum):
+    """What a block is for; also the word in its metadata."""
+
+    DATA_LOADER = "data_loader"
+    TRANSFORMER = "transformer"
+    DATA_EXPORTER = "data_exporter"
+    CUSTOM = "custom"
+    SENSOR = "sensor"
+    CALLBACK = "callback"
+    CONDITIONAL = "conditional"
+    SCRATCHPAD = "scratchpad"
+    MARKDOWN = "markdown"
+    CHART = "chart"
+    EXTENSION = "extension"
+    DBT = "dbt"
+    GLOBAL_DATA_PRODUCT = "global_data_product"
+
+    @property
+    def folder(self) -> str:
+        """The project's folder of this type's files: the type and an `s`, except `custom`."""
+        return self.value if self in {BlockType.CUSTOM, BlockType.DBT} else f"{self.value}s"
+
+    @property
+    def runs(self) -> bool:
+        """Whether blocks of this type take part in pipeline runs."""
+        return self not in {BlockType.SCRATCHPAD, BlockType.MARKDOWN, BlockType.CHART, BlockType.EXTENSION}
+
+
+class Language(StrEnum):
+    """The language of a block's file."""
+
+    PYTHON = "python"
+    SQL = "sql"
+    R = "r"
+    YAML = "yaml"
+    MARKDOWN = "markdown"
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of the file, with its dot."""
+        return {"python": ".py", "sql": ".sql", "r": ".r", "yaml": ".yaml", "markdown": ".md"}[self.value]
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When a failed block run is tried again (`retry_config`)."""
+
+    retries: int = 0
+    """How many times it is tried again after the first failure."""
+    delay: float = 5.0
+    """Seconds before the first retry."""
+    max_delay: float = 60.0
+    """Seconds that no wait exceeds."""
+    exponential_backoff: bool = True
+    """Whether each wait is twice the one before."""
+
+    def wait(self, failures: int) -> float:
+        """Seconds to wait after the given number of failures, 1 or more."""
+        wait = self.delay * 2.0 ** min(failures - 1, 64) if self.exponential_backoff else self.delay
+        return max(0.0, min(wait, self.max_delay))
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicSettings:
+    """How a block unfolds and folds (`configuration.dynamic`, `reduce_output`; design, section 2)."""
+
+    dynamic: bool = False
+    """Whether each item of its output becomes a run of each downstream block."""
+    batch_mode: bool = False
+    """Whether its children wait until it has completed (`mode: batch`); default: they start as items arrive."""
+    reduce_output: bool | tuple[BlockUuid, ...] = False
+    """Whether every edge out of the block reduces, or the downstream blocks whose edges do."""
+    reduce_output_upstream: tuple[BlockUuid, ...] = ()
+    """Upstream blocks whose edges into this block reduce."""
+    max_concurrent_child_block_runs: int | None = None
+    """How many runs of this block may be under way at once."""
+    children: tuple[BlockUuid, ...] | None = None
+    """Downstream blocks for which the block is dynamic (`parent: [uuids]`); None: for all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A node of a pipeline."""
+
+    uuid: BlockUuid
+    name: str
+    type: BlockType
+    language: Language
+    file: Path
+    """Absolute path of the source file, whether or not it exists."""
+    upstream_blocks: tuple[BlockUuid, ...] = ()
+    """In order, each once."""
+    configuration: Mapping[str, JsonValue] = field(default_factory=dict)
+    """As written, unknown keys included."""
+    dynamic: DynamicSettings = field(default_factory=DynamicSettings)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    """Block over pipeline over project."""
+    timeout: float | None = None
+    """Seconds that one run may take."""
+    sensor_interval: float = 60.0
+    """Seconds between two askings of a sensor (`configuration.poll_interval`)."""
+    run_tests: bool = True
+    """Whether `@test` functions run with the block (`configuration.run_tests: false` opts out)."""
+    conditional: bool = True
+    """Whether a function annotated `-> bool` stops what follows when it returns False (`configuration.conditional`)."""
+    conditionals: tuple[BlockUuid, ...] = ()
+    """`@condition` blocks attached to this block."""
+    callbacks: tuple[BlockUuid, ...] = ()
+    """`@callback` blocks attached to this block."""

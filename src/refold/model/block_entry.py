@@ -1,0 +1,183 @@
+"""One entry of a pipeline's `blocks`, `callbacks` or `conditionals`, read and checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from refold.model.block import Block, BlockType, DynamicSettings, Language, RetryPolicy
+from refold.model.block_file import locate
+from refold.model.dynamic_entry import read_dynamic
+from refold.model.keys import BlockUuid
+from refold.model.place import Place
+from refold.model.suggestion import suggestion
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\\]")
+
+
+@dataclass(frozen=True, slots=True)
+class BlockDefaults:
+    """What holds for a block where its entry says nothing."""
+
+    project: Path
+    """The project's folder."""
+    retry: RetryPolicy
+    """The pipeline's, over the project's."""
+    limit: int | None = None
+    """`dynamic_blocks.max_concurrent_child_block_runs` of the pipeline, or of the project."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockEntry:
+    """An entry with what identifies it; the rest is read by `block`."""
+
+    place: Place
+    uuid: BlockUuid
+    type: BlockType
+
+    @classmethod
+    def read(cls, place: Place, default: BlockType | None = None) -> BlockEntry:
+        """The entry at this place; `default` is the type of entries of its list that name none."""
+        uuid = _uuid(place)
+        place = place.named(uuid)
+        return cls(place, uuid, _type(place, default))
+
+    @property
+    def declares_upstreams(self) -> bool:
+        """Whether the entry has the key `upstream_blocks`, empty or not."""
+        return self.place.has("upstream_blocks")
+
+    @property
+    def upstreams(self) -> tuple[BlockUuid, ...]:
+        """`upstream_blocks` as written, repeats included."""
+        return self._uuids("upstream_blocks")
+
+    @property
+    def downstreams(self) -> tuple[BlockUuid, ...]:
+        """`downstream_blocks` as written, repeats included."""
+        return self._uuids("downstream_blocks")
+
+    def _uuids(self, key: str) -> tuple[BlockUuid, ...]:
+        place = self.place.get(key)
+        return () if place is None or place.value == {} else place.uuids()
+
+    def block(
+        self,
+        upstreams: Sequence[BlockUuid],
+        defaults: BlockDefaults,
+        conditionals: Sequence[BlockUuid] = (),
+        callbacks: Sequence[BlockUuid] = (),
+    ) -> Block:
+        """The block, with these upstreams and attachments. Raises PipelineError for a wrong value."""
+        configuration = self.place.get("configuration") or replace(self.place, value={})
+        settings = configuration.mapping()
+        file, language = locate(defaults.project, self.uuid, self.type, _language(self.place), _source(configuration))
+        name = self.place.get("name")
+        block = Block(
+            uuid=self.uuid,
+            name=self.uuid if name is None else name.text(),
+            type=self.type,
+            language=language,
+            file=file,
+            upstream_blocks=tuple(upstreams),
+            configuration=settings,
+            retry=defaults.retry,
+            conditionals=tuple(conditionals),
+            callbacks=tuple(callbacks),
+        )
+        return self._with_settings(block, configuration, defaults) if self.type.runs else block
+
+    def _with_settings(self, block: Block, configuration: Place, defaults: BlockDefaults) -> Block:
+        attached = self.type in {BlockType.CALLBACK, BlockType.CONDITIONAL}
+        interval = configuration.get("poll_interval") if self.type is BlockType.SENSOR else None
+        run_tests, conditional = configuration.get("run_tests"), configuration.get("conditional")
+        return replace(
+            block,
+            dynamic=DynamicSettings() if attached else read_dynamic(configuration, defaults.limit),
+            retry=read_retry(self.place.get("retry_config"), defaults.retry),
+            timeout=_timeout(self.place, configuration),
+            sensor_interval=block.sensor_interval if interval is None else interval.seconds(),
+            run_tests=run_tests is None or run_tests.boolean(),
+            conditional=conditional is None or conditional.boolean(),
+        )
+
+
+def _uuid(place: Place) -> BlockUuid:
+    found = place.get("uuid")
+    if found is None or not found.text().strip():
+        raise place.error("a block without a `uuid`", "Give it one: `uuid: load_data`.")
+    uuid = found.text()
+    if ":" in uuid:
+        raise found.error(
+            f"the block uuid `{uuid}` contains `:`, which separates the parts of block run uuids",
+            f"Call it `{uuid.replace(':', '_')}`.",
+        )
+    if _CONTROL.search(uuid) or any(part in {"", ".", ".."} for part in uuid.split("/")):
+        raise found.error(
+            f"the block uuid {uuid!r} cannot name a file in the project",
+            "Use letters, digits and `_`; `folder/name` for a file in a subfolder.",
+        )
+    return BlockUuid(uuid)
+
+
+def _type(place: Place, default: BlockType | None) -> BlockType:
+    found = place.get("type")
+    if found is None:
+        if default is None:
+            raise place.error("a block without a `type`", "Give it one: `type: transformer`.")
+        return default
+    word = found.text()
+    try:
+        return BlockType(word)
+    except ValueError:
+        fix = suggestion(word, [each.value for each in BlockType], "types")
+        raise found.error(f"unknown block type `{word}`", fix) from None
+
+
+def _language(place: Place) -> Language | None:
+    found = place.get("language")
+    if found is None or found.value == "":
+        return None
+    word = found.text()
+    try:
+        return Language(word.lower())
+    except ValueError:
+        fix = suggestion(word, [each.value for each in Language], "languages")
+        raise found.error(f"unknown language `{word}`", fix) from None
+
+
+def _source(configuration: Place) -> str | None:
+    """The path that the configuration names, `file_source` first."""
+    file_source = configuration.get("file_source")
+    named = file_source.get("path") if file_source is not None else None
+    named = named or configuration.get("file_path")
+    return None if named is None else named.text()
+
+
+def _timeout(place: Place, configuration: Place) -> float | None:
+    """Seconds; 0 means no limit, as in released Mage."""
+    found = place.get("timeout") or configuration.get("timeout")
+    return None if found is None or found.value == "" else found.seconds() or None
+
+
+def read_retry(place: Place | None, base: RetryPolicy) -> RetryPolicy:
+    """The policy that `retry_config` gives over another, key by key. Raises the file's error for a wrong value."""
+    if place is None:
+        return base
+    retries, delay = place.get("retries"), place.get("delay")
+    max_delay, backoff = place.get("max_delay"), place.get("exponential_backoff")
+    return RetryPolicy(
+        retries=base.retries if retries is None else retries.integer(0),
+        delay=base.delay if delay is None else delay.seconds(),
+        max_delay=base.max_delay if max_delay is None else max_delay.seconds(),
+        exponential_backoff=base.exponential_backoff if backoff is None else backoff.boolean(),
+    )
+
+
+def read_limit(place: Place, base: int | None = None) -> int | None:
+    """`dynamic_blocks.max_concurrent_child_block_runs` of a project's or pipeline's metadata, over another."""
+    limits = place.get("dynamic_blocks")
+    found = None if limits is None else limits.get("max_concurrent_child_block_runs")
+    return base if found is None else found.integer(1)

@@ -1,0 +1,221 @@
+"""Segment files: where chunks lie on disk, one after another.
+
+A writer appends to files of its own, so that writers need no locks and a torn write harms nobody else's chunks. Readers
+find a chunk by its reference alone and may read while the file still grows: a reference exists only once its chunk is
+written.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Lock
+
+from refold.errors import StoreError
+from refold.outputs.chunk_format import StoredChunk
+from refold.outputs.codecs import Data
+from refold.ports.output_store import ChunkRef
+
+FOLDER = "segments"
+ROTATE_AT = 256 * 2**20
+"""Bytes after which a writer begins another file."""
+MAP_FROM = 2**20
+"""Bytes from which a chunk is mapped into memory rather than copied."""
+MAX_OPEN_FILES = 64
+MAX_CACHED_CHUNKS = 8
+MAX_CACHED_BYTES = 32 * 2**20
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class SegmentWriter:
+    """Appends chunks to `<run_folder>/segments/<writer>-<n>.seg`. The first chunk makes the first file.
+
+    With `durable`, a chunk is on the disk, not merely with the operating system, before its reference is given.
+    """
+
+    def __init__(self, run_folder: Path, writer: str, *, durable: bool = False, rotate_at: int = ROTATE_AT) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", writer):
+            raise StoreError(f"a writer of segments cannot be named {writer!r}: letters, digits and `_.-` are allowed")
+        self._run_folder = run_folder
+        self._writer = writer
+        self._durable = durable
+        self._rotate_at = rotate_at
+        self._number = 0
+        self._descriptor: int | None = None
+        self._segment = ""
+        self._size = 0
+
+    def append(self, parts: Sequence[Data]) -> ChunkRef:
+        """Writes the parts, one after another, as one chunk.
+
+        Raises StoreError, the file as it was, when the disk is full or the folder cannot be written.
+        """
+        try:
+            return self._append(parts)
+        except OSError as error:
+            raise self._error(error, sum(len(part) for part in parts)) from error
+
+    def close(self) -> None:
+        """Closes the file; the next chunk would begin another."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _append(self, parts: Sequence[Data]) -> ChunkRef:
+        if self._descriptor is None or self._size >= self._rotate_at:
+            self._open_next()
+        descriptor, offset = self._descriptor, self._size
+        assert descriptor is not None
+        try:
+            end = _write(descriptor, parts, offset)
+            if self._durable:
+                os.fsync(descriptor)
+        except BaseException:
+            # A signal's exception too may leave half a chunk; the next one is written over it either way.
+            try:
+                os.ftruncate(descriptor, offset)
+            except OSError:
+                self.close()
+            raise
+        self._size = end
+        return ChunkRef(self._segment, offset, end - offset)
+
+    def _open_next(self) -> None:
+        self.close()
+        folder = self._run_folder / FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        while self._descriptor is None:
+            name = f"{self._writer}-{self._number}.seg"
+            self._number += 1
+            try:
+                # Never a file that is there: an earlier process of the same name may have left it.
+                self._descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            except FileExistsError:
+                continue
+            self._segment = f"{FOLDER}/{name}"
+            self._size = 0
+        if self._durable:
+            for path in (folder, self._run_folder):
+                _sync_folder(path)
+
+    def _error(self, error: OSError, size: int) -> StoreError:
+        where = str(self._run_folder / self._segment) if self._segment else str(self._run_folder / FOLDER)
+        if error.errno in _FULL:
+            return StoreError(
+                f"the disk is full: {size:,} bytes of outputs could not be written",
+                where=where,
+                fix="Free space there, then retry the run.",
+            )
+        return StoreError(
+            f"{size:,} bytes of outputs could not be written: {error.strerror or error}",
+            where=where,
+            fix="Make the folder one that this user can write to, then retry the run.",
+        )
+
+
+def _write(descriptor: int, parts: Sequence[Data], offset: int) -> int:
+    """Writes all of the parts from the offset on; where they end."""
+    views = [memoryview(part) for part in parts if len(part)]
+    while views:
+        written = os.pwritev(descriptor, views, offset)
+        if written == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        offset += written
+        while views and written >= len(views[0]):
+            written -= len(views.pop(0))
+        if written:
+            views[0] = views[0][written:]
+    return offset
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class SegmentReader:
+    """Opens chunks of a run's segments. Neighbours are asked for in sequence, so the last few stay open.
+
+    Safe for threads.
+    """
+
+    def __init__(self, run_folder: Path, *, max_open_files: int = MAX_OPEN_FILES, map_from: int = MAP_FROM) -> None:
+        self._run_folder = run_folder
+        self._max_open_files = max_open_files
+        self._map_from = map_from
+        self._lock = Lock()
+        self._files: OrderedDict[str, int] = OrderedDict()
+        self._chunks: OrderedDict[ChunkRef, tuple[StoredChunk, int]] = OrderedDict()
+        self._cached_bytes = 0
+
+    def read(self, ref: ChunkRef) -> StoredChunk:
+        """The chunk. Raises StoreError when it is not there, cut short or damaged."""
+        with self._lock:
+            cached = self._chunks.get(ref)
+            if cached is not None:
+                self._chunks.move_to_end(ref)
+                return cached[0]
+            place = f"{self._run_folder / ref.segment}, bytes {ref.offset} to {ref.offset + ref.length}"
+            try:
+                data, copied = self._bytes(ref, place)
+            except OSError as error:
+                raise StoreError(
+                    f"outputs of an earlier block run cannot be read: {error.strerror or error}",
+                    where=place,
+                    fix="Run the pipeline again if the run's folder was deleted.",
+                ) from error
+            chunk = StoredChunk(data, place)
+            self._keep(ref, chunk, copied)
+            return chunk
+
+    def close(self) -> None:
+        """Closes files; chunks that were given out stay readable."""
+        with self._lock:
+            while self._files:
+                os.close(self._files.popitem()[1])
+            self._chunks.clear()
+            self._cached_bytes = 0
+
+    def _bytes(self, ref: ChunkRef, place: str) -> tuple[Data, int]:
+        """The chunk's bytes, and how many of them are copies in memory."""
+        descriptor = self._open(ref.segment)
+        # Mapped bytes past the end of a file would end the process, not raise.
+        if os.fstat(descriptor).st_size < ref.offset + ref.length:
+            raise StoreError(
+                "the file is shorter than its chunks",
+                where=place,
+                fix="Run the pipeline again: what the chunk held cannot be brought back.",
+            )
+        if ref.length < self._map_from:
+            return os.pread(descriptor, ref.length, ref.offset), ref.length
+        before = ref.offset % mmap.ALLOCATIONGRANULARITY
+        mapped = mmap.mmap(descriptor, ref.length + before, access=mmap.ACCESS_READ, offset=ref.offset - before)
+        return memoryview(mapped)[before:], 0
+
+    def _open(self, segment: str) -> int:
+        descriptor = self._files.get(segment)
+        if descriptor is not None:
+            self._files.move_to_end(segment)
+            return descriptor
+        descriptor = os.open(self._run_folder / segment, os.O_RDONLY | os.O_CLOEXEC)
+        self._files[segment] = descriptor
+        if len(self._files) > self._max_open_files:
+            os.close(self._files.popitem(last=False)[1])
+        return descriptor
+
+    def _keep(self, ref: ChunkRef, chunk: StoredChunk, copied: int) -> None:
+        self._chunks[ref] = chunk, copied
+        self._cached_bytes += copied
+        while len(self._chunks) > 1 and (
+            len(self._chunks) > MAX_CACHED_CHUNKS or self._cached_bytes > MAX_CACHED_BYTES
+        ):
+            self._cached_bytes -= self._chunks.popitem(last=False)[1][1]

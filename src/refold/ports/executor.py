@@ -1,0 +1,211 @@
+"""The executor, as a port: where block runs are executed.
+
+The engine hands an executor *batches*: runs of one block that one worker takes, in order. What comes back are *reports*
+with columns: a report may cover part of a batch, and covers each run once. Positions count a batch's runs from 0.
+Payloads never pass: both sides name records of the output store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from refold.model.block import BlockType, JsonValue, Language
+from refold.model.keys import BlockUuid, PipelineUuid, RunId
+from refold.ports.output_store import ChunkRef
+from refold.scheduler.ranges import Ranges
+
+
+class Source(NamedTuple):
+    """A block's code, as it was when the pipeline run began."""
+
+    block: BlockUuid
+    path: Path
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What all block runs of a pipeline run share; sent to a worker once."""
+
+    run: RunId
+    pipeline_uuid: PipelineUuid
+    project: Path
+    run_folder: Path
+    """Where the run keeps its segments and logs."""
+    latest_folder: Path
+    """Where the pipeline's visible outputs lie."""
+    variables: Mapping[str, JsonValue]
+    started_at: float
+    """Seconds since the epoch; what `execution_date` says."""
+    run_tests: bool = True
+    mage_outputs: bool = False
+    """Whether outputs are passed as released Mage does (design 2.12)."""
+    requirements: tuple[Path, ...] = ()
+    """Files that a missing import is to be added to or installed from."""
+    durable: bool = False
+    """Whether every chunk is forced to the disk (`durability: power`)."""
+
+
+class InputKind(Enum):
+    """What an upstream gives to a run."""
+
+    ITEM = "item"
+    """One item of a dynamic upstream."""
+    CHILD = "child"
+    """The output of the upstream's run of the same position; the upstream has axes."""
+    STATIC = "static"
+    """The one output of an upstream without axes."""
+    REDUCED = "reduced"
+    """The outputs of all the upstream's runs, in key order, as one list."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockTask:
+    """What a worker must know of a block to run it; sent to a worker once."""
+
+    run: RunId
+    number: int
+    block: BlockUuid
+    type: BlockType
+    language: Language
+    source: Source
+    configuration: Mapping[str, JsonValue]
+    inputs: tuple[InputKind, ...]
+    """One for each upstream, in order."""
+    axes: int
+    """How many axes its runs have."""
+    dynamic: bool
+    timeout: float | None = None
+    run_tests: bool = True
+    conditional: bool = True
+    conditions: tuple[Source, ...] = ()
+    callbacks: tuple[Source, ...] = ()
+
+
+class Span(NamedTuple):
+    """Records `start` to `stop` of a chunk."""
+
+    chunk: ChunkRef
+    start: int
+    stop: int
+
+
+Spans = tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Runs of one block for one worker."""
+
+    id: int
+    run: RunId
+    block: int
+    """Number of the block in the plan; its `BlockTask` was announced before."""
+    length: int
+    """How many runs."""
+    inputs: tuple[Spans, ...]
+    """For each upstream: ITEM and CHILD one record a run, STATIC one record, REDUCED all records of the list."""
+    keys: tuple[Sequence[int], ...]
+    """For each axis: each run's index on it."""
+    trail: tuple[Spans | None, ...]
+    """For each axis: each run's item, or None where no item of that axis carries metadata."""
+    width: int = 1
+    """How many of the runs may be under way at once."""
+    failures: Mapping[int, int] = field(default_factory=dict)
+    """Earlier failed attempts, by position."""
+    credit: int = 0
+    """Dynamic blocks: items that each run may yield before it pauses, not counting those known from before."""
+    credit_bytes: int = 0
+    known: Mapping[int, bytes] = field(default_factory=dict)
+    """Dynamic blocks: fingerprints of the items that an earlier attempt of this run gave, by position."""
+
+
+class Failure(NamedTuple):
+    """Why a run failed."""
+
+    error: str
+    """One line: the exception's type and message."""
+    group: str
+    """What failures are grouped by."""
+    traceback: str
+    for_good: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Runs of a batch are over, or handed back."""
+
+    batch: int
+    positions: Ranges
+    outcomes: bytes
+    """A `refold.scheduler.events.Outcome` for each, in the order of `positions`."""
+    started: Sequence[float] = ()
+    """Seconds since the epoch, one for each; empty where no run began."""
+    ended: Sequence[float] = ()
+    chunk: ChunkRef | None = None
+    """Holds a record for each completed one, in that order; None where none completed, and for dynamic blocks."""
+    failures: Mapping[int, Failure] = field(default_factory=dict)
+    """By position."""
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """A run of a dynamic block gave items; they are the records `first` and following of the chunk."""
+
+    batch: int
+    position: int
+    start: int
+    """Index within the run of the first."""
+    length: int
+    chunk: ChunkRef
+    first: int
+    named: bool
+    """Whether some of them carry metadata."""
+    fingerprints: bytes
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """A generator used up its credit and gave its slot back."""
+
+    batch: int
+    position: int
+    pulls: int = 0
+    """How many pulls it had had by then."""
+
+
+Report = Finished | Produced | Paused
+
+
+class Executor(Protocol):
+    """Takes batches, gives reports. All calls come from one thread and return at once, but for `wait`."""
+
+    def open_run(self, context: RunContext, tasks: Sequence[BlockTask]) -> None:
+        """A pipeline run begins."""
+
+    def free_slots(self) -> int:
+        """How many batches it could take now, so that no worker waits for its next one."""
+
+    def submit(self, batch: Batch) -> None:
+        """Takes a batch."""
+
+    def pull(self, batch: int, position: int, items: int, size: int) -> None:
+        """Lets a producer of a batch give more items, or bytes."""
+
+    def cancel(self, run: RunId) -> None:
+        """Stops what is under way for this pipeline run; every run of its batches is still reported."""
+
+    def wait(self, timeout: float | None) -> list[Report]:
+        """Waits until there are reports, at most `timeout` seconds (None: for ever); those, in order."""
+
+    def close_run(self, run: RunId) -> None:
+        """The pipeline run is over; nothing of it is under way."""
+
+    def close(self) -> None:
+        """Ends workers."""

@@ -1,0 +1,263 @@
+"""The run store, as a port: what is kept of pipeline runs and their block runs.
+
+One engine writes a run, in batches, each one transaction that also renews the engine's lease. A pending child has no
+row. Rows are keyed by (run, block, key); block run uuids are derived from keys and labels, not stored. Status bytes are
+those of `refold.scheduler.status.Status`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from refold.model.block import JsonValue
+from refold.model.keys import BlockUuid, Key, PipelineUuid, RunId
+from refold.scheduler.status import Status
+
+
+class RunStatus(StrEnum):
+    """The status of a pipeline run as stored; `interrupted` is derived by readers from a lease that nobody holds."""
+
+    INITIAL = "initial"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run is over."""
+        return self not in {RunStatus.INITIAL, RunStatus.RUNNING}
+
+
+class Control(StrEnum):
+    """What a user asks of a run that an engine may be driving."""
+
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A pipeline run as it is created."""
+
+    id: RunId
+    project: str
+    """Absolute path of the project's folder."""
+    pipeline_uuid: PipelineUuid
+    created_at: float
+    variables: Mapping[str, JsonValue]
+    options: Mapping[str, JsonValue]
+    """How it was asked to run: executor, workers, tests; what a retry takes over."""
+    blocks: Sequence[Mapping[str, JsonValue]]
+    """A snapshot of the plan, a dict a block in topological order, each with at least its `uuid`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A pipeline run as it is read."""
+
+    id: RunId
+    project: str
+    pipeline_uuid: PipelineUuid
+    status: RunStatus
+    created_at: float
+    started_at: float | None
+    """When it was last started: by `refold run`, or by a retry."""
+    completed_at: float | None
+    variables: Mapping[str, JsonValue]
+    options: Mapping[str, JsonValue]
+    blocks: Sequence[Mapping[str, JsonValue]]
+    summary: Mapping[str, JsonValue]
+    """What the engine last reported: counts a block, as the documented JSON has them; empty before its first report."""
+    owner: str | None
+    """Who holds the lease, as `refold.ports.run_store.Owner.text`; None when it was given back."""
+    lease_expires_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """An engine process, so that others can tell whether it is still there."""
+
+    host: str
+    pid: int
+    started_at: float
+    """When the process was created, seconds since the epoch: pids are used again."""
+
+    @property
+    def text(self) -> str:
+        """The owner as one string."""
+        return f"{self.host}|{self.pid}|{self.started_at!r}"
+
+    @classmethod
+    def parse(cls, text: str) -> Owner:
+        """The owner that `text` wrote."""
+        host, pid, started_at = text.rsplit("|", 2)
+        return cls(host, int(pid), float(started_at))
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write a run; fenced by a token that grows with every acquisition."""
+
+    run: RunId
+    owner: Owner
+    token: int
+
+
+class ChunkRow(NamedTuple):
+    """Where a chunk lies: an immutable piece of a segment file."""
+
+    chunk: int
+    """Number of the chunk within its run."""
+    segment: str
+    """Path of the segment file, relative to the run's folder."""
+    offset: int
+    length: int
+
+
+class ItemsRow(NamedTuple):
+    """Items that one run of a dynamic block gave, in one chunk."""
+
+    block: BlockUuid
+    """The dynamic block."""
+    key: bytes
+    """Its run's key, encoded."""
+    start: int
+    """Index of the first item within the run."""
+    length: int
+    """How many items."""
+    chunk: int
+    first: int
+    """Position in the chunk of the first item."""
+    named: bool
+    """Whether some of these items carry metadata, labels among them."""
+    fingerprints: bytes
+    """Eight bytes an item: the digest of its encoded value and metadata."""
+
+
+class BlockRunRow(NamedTuple):
+    """A block run that is over. Stored anew, it replaces the row of the same key."""
+
+    block: BlockUuid
+    key: bytes
+    status: int
+    attempts: int
+    started_at: float | None
+    completed_at: float | None
+    chunk: int | None
+    """Chunk that holds its output; None when it has none."""
+    position: int | None
+    """Position of its record in that chunk."""
+
+
+class FailureRow(NamedTuple):
+    """Why a block run failed."""
+
+    block: BlockUuid
+    key: bytes
+    error: str
+    """One line: the exception's type and message."""
+    group: str
+    """What failures are grouped by: the exception's type and its message without numbers and quoted parts."""
+    traceback: str
+
+
+@dataclass(slots=True)
+class WriteBatch:
+    """What one transaction writes, in this order; the lists may be any iterables of plain tuples of these shapes."""
+
+    chunks: list[ChunkRow] = field(default_factory=list)
+    items: list[ItemsRow] = field(default_factory=list)
+    rows: list[BlockRunRow] = field(default_factory=list)
+    failures: list[FailureRow] = field(default_factory=list)
+    forgotten: list[tuple[BlockUuid, bytes]] = field(default_factory=list)
+    """Block runs (and their failures) that are no longer: their labels vanished."""
+    forgotten_items: list[tuple[BlockUuid, bytes]] = field(default_factory=list)
+    """Runs of dynamic blocks whose items are replaced; deleted before `items` are written."""
+    summary: Mapping[str, JsonValue] | None = None
+    """Replaces the run's summary, where given."""
+
+
+class FailureGroup(NamedTuple):
+    """Failures of one kind."""
+
+    error: str
+    """The first one's line."""
+    size: int
+    """How many there are."""
+    block_runs: Sequence[tuple[BlockUuid, Key]]
+    """The first of them, in the plan's block order and key order."""
+
+
+class RunStore(Protocol):
+    """Keeps runs. Implementations are safe to use from one thread; readers open their own."""
+
+    def create(self, run: NewRun) -> None:
+        """Stores a new run in status `initial`, without a lease."""
+
+    def acquire(self, run: RunId, owner: Owner, now: float, ttl: float) -> Lease:
+        """Takes the lease until `now + ttl`, sets status `running` and `started_at`, clears `completed_at`.
+
+        Raises LeaseError while another living lease is there (`lease_expires_at > now`, unless its owner is the same),
+        NotFoundError without such a run.
+        """
+
+    def steal(self, run: RunId, dead: str) -> None:
+        """Gives back the lease of an owner (`Owner.text`) known to be dead; nothing happens if it is another's now."""
+
+    def write(self, lease: Lease, batch: WriteBatch, now: float, ttl: float) -> None:
+        """Writes all of the batch, or nothing, and renews the lease. Raises LeaseError when the lease is another's."""
+
+    def finish(self, lease: Lease, batch: WriteBatch, status: RunStatus, now: float) -> None:
+        """Writes the batch, sets the run's last status and gives the lease back, in one transaction."""
+
+    def request(self, run: RunId, control: Control, now: float) -> None:
+        """Leaves word for the engine that drives the run. Raises NotFoundError without such a run."""
+
+    def requests(self, run: RunId) -> Sequence[Control]:
+        """What has been asked of the run since `clear_requests`, oldest first."""
+
+    def clear_requests(self, run: RunId) -> None:
+        """Forgets what was asked: a retry starts with a clean slate."""
+
+    def update_plan(self, lease: Lease, blocks: Sequence[Mapping[str, JsonValue]]) -> None:
+        """Replaces the snapshot of the plan: a retry runs the pipeline as it is now."""
+
+    def get(self, run: RunId) -> RunRecord:
+        """The run. Raises NotFoundError."""
+
+    def list_runs(
+        self, project: str | None = None, pipeline: PipelineUuid | None = None, limit: int | None = None
+    ) -> Iterator[RunRecord]:
+        """Runs, newest first."""
+
+    def block_runs(
+        self, run: RunId, block: BlockUuid | None = None, statuses: Collection[Status] | None = None
+    ) -> Iterator[BlockRunRow]:
+        """Rows, in the plan's block order, then key order; streamed, never all in memory."""
+
+    def block_run(self, run: RunId, block: BlockUuid, key: bytes) -> BlockRunRow | None:
+        """One row, or None."""
+
+    def failures(self, run: RunId, block: BlockUuid | None = None) -> Iterator[FailureRow]:
+        """Failures, in the plan's block order, then key order."""
+
+    def failure(self, run: RunId, block: BlockUuid, key: bytes) -> FailureRow | None:
+        """Why this block run failed, or None."""
+
+    def failure_groups(self, run: RunId, first: int = 20) -> Sequence[FailureGroup]:
+        """Failures by group, the largest first, each with its first few block runs."""
+
+    def chunks(self, run: RunId) -> Iterator[ChunkRow]:
+        """All chunks, by number."""
+
+    def items(self, run: RunId, block: BlockUuid, key: bytes | None = None) -> Iterator[ItemsRow]:
+        """Items of a dynamic block (of one of its runs, where a key is given), by key and start."""
+
+    def delete(self, runs: Iterable[RunId]) -> None:
+        """Forgets runs and all that belongs to them."""
+
+    def close(self) -> None:
+        """Gives back connections."""

@@ -1,0 +1,211 @@
+"""Runs in an SQLite file, with a write-ahead log: readers in other processes and the engine never wait for each other."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from importlib import resources
+from pathlib import Path
+
+from refold.errors import StoreError
+from refold.ports.run_store import BlockRunRow
+from refold.runs.database import Parameters, Record, T, Transaction, Value, upsert
+from refold.runs.upgrade import HEAD, is_current, migrate
+
+_PATIENCE = 10.0  # seconds to wait for another process's transaction
+_STREAMED = 1000  # rows read at a time
+
+_FIXES = {
+    "FULL": "Free some disk space, then start the run again: what had been stored is kept.",
+    "IOERR": "Check the disk and its free space, then start the run again: what had been stored is kept.",
+    "READONLY": "Make the file and its folder writable: SQLite writes a log beside the file.",
+    "CANTOPEN": "Check that the folder exists and is writable: SQLite writes a log beside the file.",
+    "PERM": "Make the file and its folder writable.",
+    "NOTADB": "Name another file, or move this one away: a new one is made in its place.",
+    "CORRUPT": "Move the file away, with the files -wal and -shm beside it: a new one is made in its place.",
+    "BUSY": f"Another process has held the file for {_PATIENCE:.0f} seconds: see which one, and end it.",
+}
+"""What to do about an error, by the first word of SQLite's name for it."""
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turns the driver's errors into StoreErrors that name the file and what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", None) or "SQLITE_ERROR"
+        fix = _FIXES.get(name.split("_")[1])
+        raise StoreError(f"the runs cannot be read or written: {error}", where=str(path), fix=fix) from error
+    except UnicodeEncodeError as error:
+        raise StoreError(f"{error.object!r} cannot be stored: it is not Unicode text", where=str(path)) from error
+
+
+class SqliteDatabase:
+    """An SQLite file, made when it is not there and brought up to date when it is old."""
+
+    dialect = "sqlite"
+
+    def __init__(self, path: Path, *, durable: bool = False) -> None:
+        """Opens the file; `durable` waits for the disk at each commit. Raises StoreError when that cannot be done."""
+        self._path = path.absolute()
+        self._durable = durable
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"its folder cannot be made: {error.strerror}",
+                where=str(self._path),
+                fix="Name a file in a folder that you may write to.",
+            ) from error
+        with _explained(self._path):
+            self._connection = self._connect()
+            try:
+                _use_log(self._connection)
+                if not is_current(self._revision(), str(self._path)):
+                    self._bring_up_to_date()
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def transact(self, work: Callable[[Transaction], T]) -> T:
+        """What `work` returns, once all that it wrote is kept. Raises StoreError; nothing is kept then."""
+        with _explained(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(_SqliteTransaction(self._connection))
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # SQLite itself rolls back on a full disk
+                    self._connection.execute("ROLLBACK")
+                raise
+            return result
+
+    def fetch(self, sql: str, parameters: Parameters = ()) -> list[Record]:
+        """All rows of a small result."""
+        with _explained(self._path):
+            return self._connection.execute(sql, parameters).fetchall()
+
+    @contextmanager
+    def reading(self) -> Iterator[_SqliteReading]:
+        """A connection of its own, to read one state of the file."""
+        with _explained(self._path):
+            connection = self._connect()
+        with closing(connection):
+            connection.execute("BEGIN")
+            yield _SqliteReading(connection, self._path)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        # Any one thread at a time: a store may be opened by one thread and then handed to another.
+        connection = sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+        connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
+        return connection
+
+    def _revision(self) -> str | None:
+        """The tables' revision; None when nothing says."""
+        if not self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchall():
+            return None
+        rows = self._connection.execute("SELECT version_num FROM alembic_version").fetchall()
+        return str(rows[0][0]) if rows else None
+
+    def _bring_up_to_date(self) -> None:
+        """Makes the tables from their text where the file is empty; migrates where they are old."""
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        with connection:
+            tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            if not tables:
+                for statement in _ddl():
+                    connection.execute(statement)
+                connection.execute("INSERT INTO alembic_version (version_num) VALUES (?)", (HEAD,))
+                return
+        if "alembic_version" not in tables:
+            raise StoreError(
+                f"is another program's database: it has tables {', '.join(sorted(tables)[:5])}",
+                where=str(self._path),
+                fix="Name another file.",
+            )
+        if not is_current(self._revision(), str(self._path)):  # another process may have been faster
+            migrate("sqlite", self._connect, "BEGIN IMMEDIATE", str(self._path))
+
+
+class _SqliteReading:
+    """Reads within one read transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    def fetch(self, sql: str, parameters: Parameters = ()) -> list[Record]:
+        with _explained(self._path):
+            return self._connection.execute(sql, parameters).fetchall()
+
+    def stream(self, sql: str, parameters: Parameters = ()) -> Iterator[Record]:
+        with _explained(self._path):
+            cursor = self._connection.execute(sql, parameters)
+            while rows := cursor.fetchmany(_STREAMED):
+                yield from rows
+
+
+class _SqliteTransaction:
+    """Writes within the transaction that `SqliteDatabase.transact` began."""
+
+    again = False
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, parameters: Sequence[Value] = ()) -> int:
+        return self._connection.execute(sql, parameters).rowcount
+
+    def fetch(self, sql: str, parameters: Parameters = ()) -> list[Record]:
+        return self._connection.execute(sql, parameters).fetchall()
+
+    def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+        self._connection.executemany(sql, rows)
+
+    def put_block_runs(self, run: int, rows: Mapping[int, Sequence[BlockRunRow]]) -> None:
+        for block, block_rows in rows.items():
+            # Run and block are written out, and the rows' own first column is parameter 1, which nothing uses: so rows
+            # go to SQLite as they are, without a Python step for each.
+            self._connection.executemany(_PUT_BLOCK_RUN.format(run=run, block=block), block_rows)
+
+    def remove_failures(self, run: int, block: int, keys: Sequence[bytes]) -> None:
+        sql = "DELETE FROM failure WHERE run = ? AND block = ? AND key = ?"
+        self._connection.executemany(sql, ((run, block, key) for key in keys))
+
+
+_PUT_BLOCK_RUN = upsert(
+    "block_run",
+    ("run", "block", "key"),
+    ("status", "attempts", "started_at", "completed_at", "chunk", "position"),
+    "{run:d}, {block:d}, ?2, ?3, ?4, ?5, ?6, ?7, ?8",
+)
+
+
+def _ddl() -> list[str]:
+    """The statements that make the tables, Alembic's own among them."""
+    text = resources.files("refold.runs").joinpath("schema.sqlite.sql").read_text(encoding="utf-8")
+    return [statement for statement in text.split(";\n") if statement.strip()]
+
+
+def _use_log(connection: sqlite3.Connection) -> None:
+    """Switches the file to the write-ahead log, for good.
+
+    SQLite does not wait when two processes switch a new file at the same time: the slower one asks again.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname.split("_")[1] != "BUSY" or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)

@@ -1,0 +1,186 @@
+"""The columns and counters of one block in a pipeline run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+
+from refold.scheduler.plan import PlannedBlock
+from refold.scheduler.products import ProductCursor
+from refold.scheduler.ranges import Range
+from refold.scheduler.ready import ReadyRuns
+from refold.scheduler.spaces import ItemSpace, Space
+from refold.scheduler.status import TERMINAL, Status
+
+
+class Verdict(IntEnum):
+    """What an input's outcome means for the run that needs it; the greater outranks (design 2.7). A byte."""
+
+    PENDING = 0
+    GOOD = 1
+    CONDITION_FAILED = 2
+    FAILED = 3
+
+
+VERDICT: dict[Status, Verdict] = {
+    Status.COMPLETED: Verdict.GOOD,
+    Status.COMPLETED_FALSE: Verdict.CONDITION_FAILED,
+    Status.CONDITION_FAILED: Verdict.CONDITION_FAILED,
+    Status.FAILED: Verdict.FAILED,
+    Status.CANCELLED: Verdict.FAILED,
+    Status.UPSTREAM_FAILED: Verdict.FAILED,
+}
+
+
+class Link(Enum):
+    """How an upstream's outcome reaches a downstream block."""
+
+    BROADCAST = "broadcast"
+    """One static run, for all the downstream's runs."""
+    REDUCED = "reduced"
+    """All the upstream's runs, once, when it has settled."""
+    RUNS = "runs"
+    """Run by run."""
+    ITEMS = "items"
+    """Item by item, as they arrive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Downstream:
+    """A block that follows another, seen from the upstream."""
+
+    block: BlockState
+    link: Link
+    factor: int | None
+    """Which of the downstream's product factors this is; None where it has one at most."""
+
+
+@dataclass(slots=True)
+class Gate:
+    """What all runs of a block wait for together: static and reducing upstreams."""
+
+    pending: int = 0
+    verdict: Verdict = Verdict.PENDING
+    """PENDING until every input is known, or one failed."""
+    worst: Verdict = Verdict.GOOD
+    held: dict[Verdict, list[Range]] = field(default_factory=lambda: {Verdict.GOOD: [], Verdict.CONDITION_FAILED: []})
+    """Runs whose own input is known, by its verdict."""
+
+
+class BlockState:
+    """One block: a status byte a run, and what is due."""
+
+    def __init__(self, plan: PlannedBlock, space: Space) -> None:
+        self.plan = plan
+        self.space = space
+        self.status = bytearray(space.size)
+        """A `Status` for each run."""
+        self.counts = [0] * len(Status)
+        """How many runs have each status."""
+        self.counts[Status.INITIAL] = len(self.status)
+        self.ready = ReadyRuns()
+        self.gate = Gate()
+        self.downstream: list[Downstream] = []
+        self.items: ItemSpace | None = ItemSpace(self) if plan.dynamic else None
+        self.cursor: ProductCursor | None = None
+        """For a product of several upstreams: the combinations that are due."""
+        self.settled = False
+        """Whether every run that will ever be is over."""
+        self.failures: dict[int, int] = {}
+        """Failed attempts, of runs that had any."""
+        self.doomed: set[int] = set()
+        """Runs under way of which a forebear failed meanwhile: what follows them is upstream_failed."""
+        self.unopened: dict[int, list[Range]] = {}
+        """Batch mode: items of producing runs that are not over yet."""
+        self.granted: dict[int, int] = {}
+        """Producing runs under way: how many items each may give before it pauses."""
+        self.paused: set[int] = set()
+        """Those of them that gave their slot back."""
+
+    @property
+    def number(self) -> int:
+        """The block's number in the plan."""
+        return self.plan.number
+
+    @property
+    def output_space(self) -> Space:
+        """What the runs of blocks over a non-reducing edge iterate over."""
+        return self.space if self.items is None else self.items
+
+    @property
+    def running(self) -> int:
+        """How many runs are handed out and hold a slot."""
+        return self.counts[Status.QUEUED] - len(self.paused)
+
+    @property
+    def over(self) -> int:
+        """How many runs have reached their last status."""
+        return len(self.status) - self.counts[Status.INITIAL] - self.counts[Status.QUEUED]
+
+    @property
+    def broken(self) -> bool:
+        """Whether some run did not complete, other than by a condition."""
+        counts = self.counts
+        return bool(counts[Status.FAILED] or counts[Status.UPSTREAM_FAILED] or counts[Status.CANCELLED])
+
+    def grow(self, count: int) -> None:
+        """Adds runs in status INITIAL."""
+        self.status.extend(bytes(count))
+        self.counts[Status.INITIAL] += count
+
+    def move(self, start: int, stop: int, old: Status, new: Status) -> None:
+        """Changes the status of a range that is all `old`."""
+        self.status[start:stop] = bytes((new,)) * (stop - start)
+        self.counts[old] -= stop - start
+        self.counts[new] += stop - start
+
+    def stretches_of(self, status: Status, start: int, stop: int) -> list[Range]:
+        """The parts of a range that have this status."""
+        column = self.status
+        if column.count(status, start, stop) == stop - start:
+            return [(start, stop)] if stop > start else []
+        found: list[Range] = []
+        code = bytes((status,))
+        while (begin := column.find(code, start, stop)) >= 0:
+            end = begin + 1
+            while end < stop and column[end] == status:
+                end += 1
+            found.append((begin, end))
+            start = end
+        return found
+
+    def has_work(self) -> bool:
+        """Whether something could be handed out, or made from a product."""
+        return bool(self.ready.size or (self.cursor and self.gate.verdict is not Verdict.PENDING))
+
+    def unread(self) -> int:
+        """How many items no run of the children has taken yet; the slowest child counts (design 2.10).
+
+        A product reads an item again and again, so it counts as read on arrival.
+        """
+        if self.items is None:
+            return 0
+        slowest = self.items.size
+        for downstream in self.downstream:
+            if downstream.link is Link.ITEMS and downstream.factor is None:
+                child = downstream.block
+                slowest = min(slowest, len(child.status) - child.counts[Status.INITIAL])
+        return self.items.size - slowest
+
+    def validate(self) -> None:
+        """Raises AssertionError where counters and columns disagree."""
+        assert len(self.status) == self.space.size, "a status for every position"
+        for status in Status:
+            assert self.counts[status] == self.status.count(status), f"{self.plan.uuid}: count of {status.name}"
+        assert not self.settled or self.over == self.space.total(), f"{self.plan.uuid}: settled with runs open"
+        assert set(self.granted) >= self.paused, f"{self.plan.uuid}: paused without a grant"
+        assert all(self.status[run] == Status.QUEUED for run in self.granted), f"{self.plan.uuid}: grants"
+        assert all(self.status[run] == Status.QUEUED for run in self.doomed), f"{self.plan.uuid}: doomed"
+        held = [r for ranges in self.gate.held.values() for r in ranges]
+        assert not held or self.gate.verdict is Verdict.PENDING, f"{self.plan.uuid}: held behind an open gate"
+        seen: set[int] = set()
+        for start, stop in (*self.ready.held(), *held):
+            numbers = set(range(start, stop))
+            assert not numbers & seen, f"{self.plan.uuid}: ready twice"
+            seen |= numbers
+        assert all(status in TERMINAL or status <= Status.QUEUED for status in map(Status, set(self.status)))

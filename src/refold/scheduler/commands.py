@@ -1,0 +1,75 @@
+"""Commands: all that the scheduler asks of the engine, in ranges and columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from refold.scheduler.ranges import Ranges
+from refold.scheduler.status import Status
+
+
+class End(StrEnum):
+    """How a pipeline run ends."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class RunBatch:
+    """Hand these runs of one block to one worker, in this order."""
+
+    block: int
+    runs: Ranges
+    width: int = 1
+    """How many of them may be under way at once."""
+    failures: dict[int, int] = field(default_factory=dict)
+    """Earlier failed attempts, of those runs that had any."""
+    credit: int = 0
+    """Items that each run of a dynamic block may give before it pauses."""
+    credit_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """Let a producer give more items; if it is paused, hand it to its worker again."""
+
+    block: int
+    run: int
+    items: int
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartTimer:
+    """Send `TimerFired(timer)` when this many seconds have passed."""
+
+    timer: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """These runs have reached their last status: store it. A run's parents are always recorded before it."""
+
+    block: int
+    runs: Ranges
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """Stop what executors have under way, and hand unstarted runs back, for this pipeline run."""
+
+
+@dataclass(frozen=True, slots=True)
+class FinishRun:
+    """All is settled; the last command."""
+
+    end: End
+
+
+Command = RunBatch | Pull | StartTimer | Record | Interrupt | FinishRun

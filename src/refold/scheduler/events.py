@@ -1,0 +1,95 @@
+"""Events: all that can happen to a pipeline run. They carry ranges and columns, never one object per child.
+
+Runs of a block are known by *number*: a block's runs are numbered from 0 in the order in which they became known.
+A number never changes its meaning while an engine drives the run; what key it stands for is asked of the state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from refold.scheduler.ranges import Ranges
+
+
+class Outcome(IntEnum):
+    """How one run handed to an executor ended there; a byte of `RunsFinished.outcomes`."""
+
+    COMPLETED = 0
+    COMPLETED_FALSE = 1
+    """Completed; its `-> bool` function returned False."""
+    CONDITION_FAILED = 2
+    """A `@condition` block attached to it said False."""
+    FAILED = 3
+    """It raised, or overran its timeout; may be tried again."""
+    FAILED_FOR_GOOD = 4
+    """It failed in a way that trying again cannot mend; no retry."""
+    CANCELLED = 5
+    NOT_YET = 6
+    """A sensor was asked and said no; to be asked again."""
+    UNSTARTED = 7
+    """It never began: its batch was taken back, or its worker died on another run. It costs no attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The pipeline run begins; the first event, once."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotsFree:
+    """An executor could take more batches. Sent again after other events for as long as it is so."""
+
+    slots: int
+    """How many batches it could take."""
+    batch_sizes: tuple[int, ...]
+    """For each block of the plan, how many runs a batch may hold; at least 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsArrived:
+    """A run of a dynamic block gave items; they are stored."""
+
+    block: int
+    run: int
+    start: int
+    """Index within the run of the first; always how many it had given before."""
+    stop: int
+    size: int = 0
+    """Bytes they take in the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerPaused:
+    """A generator used up its credit, gave its slot back, and waits for a `Pull`."""
+
+    block: int
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunsFinished:
+    """Runs handed to an executor came back, in any order, some or all of a batch.
+
+    All items of a dynamic run arrive before it finishes.
+    """
+
+    block: int
+    runs: Ranges
+    outcomes: bytes
+    """One `Outcome` for each run, in the order of `runs`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """The time that a `StartTimer` asked for has passed."""
+
+    timer: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """The user wants the pipeline run to stop."""
+
+
+Event = RunStarted | SlotsFree | ItemsArrived | ProducerPaused | RunsFinished | TimerFired | CancelRequested

@@ -1,0 +1,254 @@
+"""How outcomes travel: what a finished run, an arrived item or a failed producer means for the blocks that follow.
+
+The rules (design, section 2):
+
+    a run whose inputs are all good                       becomes ready
+    a run with a failed input                             becomes upstream_failed
+    a run with a condition_failed input, none failed      becomes condition_failed, once all inputs are known
+    a reducing edge, when its upstream has settled        is good if all runs completed or were dropped by a condition
+    a producer that fails                                 takes with it what follows its items and has not begun
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from refold.errors import ProtocolError
+from refold.scheduler.blocks import VERDICT, BlockState, Downstream, Link, Verdict
+from refold.scheduler.commands import Command, Record
+from refold.scheduler.ranges import Range, gather
+from refold.scheduler.spaces import ItemSpace, ProductSpace, Space
+from refold.scheduler.state import State
+from refold.scheduler.status import LEGAL, Status
+
+
+class Unfolding:
+    """Applies outcomes to a state and gathers the commands that follow, within one event."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.commands: list[Command] = []
+        self._due: deque[tuple[BlockState, int, int, Status]] = deque()
+        """Runs that have just ended, whose downstreams have not been told."""
+
+    def command(self, command: Command) -> None:
+        """Adds a command; records of one block that follow each other become one."""
+        last = self.commands[-1] if self.commands else None
+        if (
+            isinstance(command, Record)
+            and isinstance(last, Record)
+            and (last.block, last.status) == (command.block, command.status)
+        ):
+            command = Record(command.block, join(last.runs, command.runs), command.status)
+            self.commands.pop()
+        self.commands.append(command)
+
+    def change(self, block: BlockState, start: int, stop: int, old: Status, new: Status) -> None:
+        """Changes a range from one status to another, if that is legal."""
+        if new not in LEGAL[old] or block.status.count(old, start, stop) != stop - start:
+            found = sorted({Status(code).name for code in block.status[start:stop]})
+            raise ProtocolError(
+                f"{block.plan.uuid}, runs {start} to {stop - 1}: {' '.join(found)} cannot become {new.name}",
+                fix="This is a defect of Refold; please report it with the run's folder.",
+            )
+        block.move(start, stop, old, new)
+
+    def end(self, block: BlockState, start: int, stop: int, old: Status, new: Status) -> None:
+        """A range reaches its last status: it is recorded, and its downstreams will be told."""
+        self.change(block, start, stop, old, new)
+        self.command(Record(block.number, ((start, stop),), new))
+        self._due.append((block, start, stop, new))
+
+    def end_waiting(self, block: BlockState, start: int, stop: int, new: Status) -> None:
+        """The same, for those of a range that were not handed out yet."""
+        for low, high in block.stretches_of(Status.INITIAL, start, stop):
+            self.end(block, low, high, Status.INITIAL, new)
+
+    def drain(self) -> None:
+        """Tells downstreams, and settles blocks, until nothing more follows."""
+        while True:
+            while self._due:
+                self._tell(*self._due.popleft())
+            if not self._settle():
+                return
+
+    def _tell(self, block: BlockState, start: int, stop: int, status: Status) -> None:
+        verdict = VERDICT[status]
+        if block.items is not None:
+            self._tell_of_producers(block, block.items, start, stop, verdict)
+        for low, high, seen in self._seen(block, start, stop, verdict):
+            for downstream in block.downstream:
+                if downstream.link is Link.BROADCAST:
+                    self._open(downstream.block, seen)
+                elif downstream.link is Link.RUNS:
+                    self._resolve(downstream, low, high, seen)
+
+    def _seen(self, block: BlockState, start: int, stop: int, verdict: Verdict) -> list[tuple[int, int, Verdict]]:
+        """The verdicts that downstreams see: a doomed run's is FAILED, whatever became of the run itself."""
+        if not block.doomed:
+            return [(start, stop, verdict)]
+        seen: list[tuple[int, int, Verdict]] = []
+        for run in range(start, stop):
+            this = Verdict.FAILED if run in block.doomed else verdict
+            block.doomed.discard(run)
+            if seen and seen[-1][2] is this:
+                seen[-1] = (seen[-1][0], run + 1, this)
+            else:
+                seen.append((run, run + 1, this))
+        return seen
+
+    def _tell_of_producers(self, block: BlockState, items: ItemSpace, start: int, stop: int, verdict: Verdict) -> None:
+        for run in range(start, stop) if block.granted or block.unopened else ():
+            block.granted.pop(run, None)
+            block.paused.discard(run)
+            for low, high in block.unopened.pop(run, ()):
+                self._resolve_items(block, low, high, verdict)
+        if verdict is Verdict.FAILED and items.size:
+            failed = range(start, stop)
+            self.doom(items, gather(p for p, run in enumerate(items.parent) if run in failed))
+        block.doomed.difference_update(range(start, stop))
+
+    def _resolve_items(self, block: BlockState, start: int, stop: int, verdict: Verdict) -> None:
+        for downstream in block.downstream:
+            if downstream.link is Link.ITEMS:
+                self._resolve(downstream, start, stop, verdict)
+
+    def _resolve(self, downstream: Downstream, start: int, stop: int, verdict: Verdict) -> None:
+        """One iterated input of a block is known for a range of its upstream's positions."""
+        block = downstream.block
+        if block.cursor is None or downstream.factor is None:
+            self.admit(block, start, stop, verdict)
+        else:
+            block.cursor.resolve(downstream.factor, start, stop, verdict)
+
+    def admit(self, block: BlockState, start: int, stop: int, verdict: Verdict) -> None:
+        """The iterated inputs of a range of runs are known; what they wait for together may not be."""
+        gate = block.gate
+        if verdict is Verdict.FAILED or gate.verdict is Verdict.FAILED:
+            self.end_waiting(block, start, stop, Status.UPSTREAM_FAILED)
+            return
+        for low, high in block.stretches_of(Status.INITIAL, start, stop):
+            if gate.verdict is Verdict.PENDING:
+                gate.held[verdict].append((low, high))
+            elif max(verdict, gate.verdict) is Verdict.GOOD:
+                block.ready.add(low, high)
+            else:
+                self.end(block, low, high, Status.INITIAL, Status.CONDITION_FAILED)
+
+    def _open(self, block: BlockState, verdict: Verdict) -> None:
+        """One of the inputs that all runs of a block wait for together is known."""
+        gate = block.gate
+        gate.pending -= 1
+        gate.worst = max(gate.worst, verdict)
+        if gate.verdict is Verdict.FAILED:
+            return
+        if verdict is Verdict.FAILED:
+            gate.verdict = Verdict.FAILED
+            self._release(block)
+            self.end_waiting(block, 0, len(block.status), Status.UPSTREAM_FAILED)
+        elif gate.pending == 0:
+            gate.verdict = gate.worst
+            for held, ranges in self._release(block).items():
+                for start, stop in ranges:
+                    self.admit(block, start, stop, held)
+
+    def _release(self, block: BlockState) -> dict[Verdict, list[Range]]:
+        held = block.gate.held
+        block.gate.held = {verdict: [] for verdict in held}
+        return held
+
+    def begin(self) -> None:
+        """The pipeline run starts: static blocks stand at their one position."""
+        for block in self.state.blocks:
+            if block.gate.pending == 0:
+                block.gate.verdict = Verdict.GOOD
+            if block.space is self.state.root:
+                self.admit(block, 0, 1, Verdict.GOOD)
+
+    def grow(self, space: Space, count: int) -> None:
+        """New positions: each block of the space has that many runs more."""
+        for block in space.members:
+            block.grow(count)
+            if self.state.cancelling:
+                self.end_waiting(block, len(block.status) - count, len(block.status), Status.CANCELLED)
+
+    def arrive(self, block: BlockState, run: int, start: int, stop: int, size: int) -> None:
+        """A producing run gave items."""
+        if block.items is None or block.items.arrived_from(run) != start or block.status[run] != Status.QUEUED:
+            raise ProtocolError(f"{block.plan.uuid}, run {run}: items {start} to {stop} out of turn")
+        first = block.items.grow(run, start, stop, size)
+        last = first + stop - start
+        self.grow(block.items, stop - start)
+        if run in block.doomed:
+            self.doom(block.items, ((first, last),))
+        elif block.plan.batch_mode:
+            block.unopened.setdefault(run, []).append((first, last))
+        else:
+            self._resolve_items(block, first, last, Verdict.GOOD)
+
+    def doom(self, space: Space, ranges: tuple[Range, ...]) -> None:
+        """A forebear of these positions failed after it had given them: what has not begun there never will."""
+        pending: list[tuple[Space, tuple[Range, ...]]] = [(space, ranges)]
+        while pending:
+            space, ranges = pending.pop()
+            for block in space.members:
+                for start, stop in ranges:
+                    self.end_waiting(block, start, stop, Status.UPSTREAM_FAILED)
+                    for low, high in block.stretches_of(Status.QUEUED, start, stop):
+                        block.doomed.update(range(low, high))
+            pending += self._beyond(space, ranges)
+
+    def _beyond(self, space: Space, ranges: tuple[Range, ...]) -> list[tuple[Space, tuple[Range, ...]]]:
+        """The positions of other spaces that descend from these."""
+        doomed = {position for start, stop in ranges for position in range(start, stop)}
+        found: list[tuple[Space, tuple[Range, ...]]] = []
+        for block in self.state.blocks:
+            if block.items is not None and block.space is space:
+                found.append((block.items, gather(p for p, run in enumerate(block.items.parent) if run in doomed)))
+            if block.cursor is not None and isinstance(block.space, ProductSpace):
+                for factor, other in enumerate(block.space.factors):
+                    if other is space:
+                        for position in doomed:
+                            block.cursor.overrule(factor, position, Verdict.FAILED)
+                        column = block.space.columns[factor]
+                        found.append((block.space, gather(p for p, at in enumerate(column) if at in doomed)))
+        return [(beyond, ranges) for beyond, ranges in found if ranges]
+
+    def combine(self, block: BlockState, limit: int) -> None:
+        """Makes up to `limit` combinations of a product into runs."""
+        space = block.space
+        assert isinstance(space, ProductSpace)
+        assert block.cursor is not None
+        position = space.size
+        stretches = block.cursor.take(limit, space.columns)
+        self.grow(space, space.size - position)
+        for verdict, length in stretches:
+            self.admit(block, position, position + length, Verdict(verdict))
+            position += length
+
+    def _settle(self) -> bool:
+        """Marks blocks that are over and judges the reduces over them; whether any were."""
+        state = self.state
+        settled = [block for block in state.unsettled if self._is_settled(block)]
+        for block in settled:
+            block.settled = True
+        if settled:
+            state.unsettled = [block for block in state.unsettled if not block.settled]
+        for block in settled:
+            for downstream in block.downstream:
+                if downstream.link is Link.REDUCED:
+                    whole = block.space.closed() and not block.broken
+                    self._open(downstream.block, Verdict.GOOD if whole else Verdict.FAILED)
+        return bool(settled)
+
+    def _is_settled(self, block: BlockState) -> bool:
+        if block.over != len(block.status) or not block.space.settled():
+            return False
+        return block.space.total() == block.space.size
+
+
+def join(ranges: tuple[Range, ...], more: tuple[Range, ...]) -> tuple[Range, ...]:
+    """Both, one after the other; one range where they touch."""
+    if ranges and more and ranges[-1][1] == more[0][0]:
+        return (*ranges[:-1], (ranges[-1][0], more[0][1]), *more[1:])
+    return ranges + more

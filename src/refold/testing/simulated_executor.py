@@ -1,0 +1,204 @@
+"""An executor without processes: it takes batches and lets time, luck and the seed decide what happens next.
+
+It does all that a real executor may do to the scheduler: it finishes runs in any order and reports them in clumps,
+gives items in pieces, pauses producers at their credit, loses workers, hands back what it has not begun, and on an
+interrupt lets some runs finish that were nearly done.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from refold.scheduler.commands import Pull, RunBatch
+from refold.scheduler.events import ItemsArrived, Outcome, ProducerPaused, RunsFinished
+from refold.scheduler.ranges import Ranges, gather, numbers
+from refold.testing.scripted import Act, Attempt
+
+ExecutorEvent = ItemsArrived | ProducerPaused | RunsFinished
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """One run as it was handed over."""
+
+    block: int
+    run: int
+    act: Act
+    attempt: Attempt
+    """What this attempt does."""
+    mortal: bool = False
+    """Whether its worker may die on it without changing how the run ends."""
+
+
+@dataclass(slots=True)
+class Task:
+    """A batch on its worker."""
+
+    block: int
+    width: int
+    waiting: list[Handed]
+    """Not begun yet, in order."""
+    current: list[Handed] = field(default_factory=list)
+    """Under way, at most `width`."""
+
+
+@dataclass(slots=True)
+class _Credit:
+    items: int
+    size: int
+
+
+@dataclass(slots=True)
+class SimulatedExecutor:
+    """A number of workers, each with at most one batch."""
+
+    chance: random.Random
+    slots: int
+    losses: bool = True
+    """Whether workers die and batches are taken back."""
+    tasks: list[Task] = field(default_factory=list)
+    paused: list[Handed] = field(default_factory=list)
+    resuming: list[Handed] = field(default_factory=list)
+    """Paused producers that were given credit and wait for a worker."""
+    interrupted: bool = False
+    _given: dict[tuple[int, int], int] = field(default_factory=dict)
+    """Items that arrived of each run; a new attempt gives the same ones again, which is not reported."""
+    _credit: dict[tuple[int, int], _Credit] = field(default_factory=dict)
+
+    @property
+    def free(self) -> int:
+        """How many batches it could take."""
+        return 0 if self.interrupted else max(0, self.slots - len(self.tasks) - len(self.resuming))
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything will come of waiting for it."""
+        return bool(self.tasks or self.resuming or (self.interrupted and self.paused))
+
+    def take(self, batch: RunBatch, runs: list[Handed]) -> None:
+        """Give a batch to a worker; `runs` are those of the batch, in its order."""
+        for handed in runs:
+            self._credit[handed.block, handed.run] = _Credit(batch.credit, batch.credit_bytes)
+        self.tasks.append(Task(batch.block, batch.width, runs))
+
+    def pull(self, pull: Pull) -> None:
+        """Let a producer go on."""
+        credit = self._credit[pull.block, pull.run]
+        credit.items += pull.items
+        # Bytes are known only once an item is there: what it took over its credit is not held against the next.
+        credit.size = max(0, credit.size) + pull.size
+        for handed in self.paused:
+            if (handed.block, handed.run) == (pull.block, pull.run):
+                self.paused.remove(handed)
+                self.resuming.append(handed)
+                return
+
+    def step(self) -> ExecutorEvent | None:
+        """Let something happen on one worker; None if it was nothing to speak of."""
+        while self.resuming and len(self.tasks) < self.slots:
+            handed = self.resuming.pop(0)
+            self.tasks.append(Task(handed.block, 1, [], [handed]))
+        if self.interrupted and self.paused:
+            handed = self.paused.pop()
+            return _finished(handed.block, [(handed, Outcome.CANCELLED)])
+        if not self.tasks:
+            return None
+        task = self.chance.choice(self.tasks)
+        event = self._happening(task)
+        if not task.waiting and not task.current:
+            self.tasks.remove(task)
+        return event
+
+    def _happening(self, task: Task) -> ExecutorEvent | None:
+        if self.interrupted:
+            return self._stop(task)
+        if self.losses and task.waiting and self.chance.random() < 0.05:
+            keep = self.chance.randint(0, len(task.waiting) - 1)
+            back, task.waiting = task.waiting[keep:], task.waiting[:keep]
+            return _finished(task.block, [(handed, Outcome.UNSTARTED) for handed in back])
+        if self.losses and self.chance.random() < 0.04:
+            event = self._lose(task)
+            if event is not None:
+                return event
+        return self._work(task)
+
+    def _lose(self, task: Task) -> ExecutorEvent | None:
+        """The worker dies on one run: that one alone pays."""
+        mortals = [handed for handed in task.current if handed.mortal]
+        if not mortals:
+            return None
+        victim = self.chance.choice(mortals)
+        outcomes = [
+            (handed, Outcome.FAILED if handed is victim else Outcome.UNSTARTED)
+            for handed in task.current + task.waiting
+        ]
+        task.current, task.waiting = [], []
+        return _finished(task.block, outcomes)
+
+    def _stop(self, task: Task) -> ExecutorEvent:
+        producing = [handed for handed in task.current if self._left(handed) > 0]
+        if producing and self.chance.random() < 0.7:
+            return self._give(task, producing[0])  # it was on its way already
+        outcomes = [(handed, Outcome.UNSTARTED) for handed in task.waiting]
+        for handed in task.current:
+            in_time = self.chance.random() < 0.5 and self._left(handed) <= 0
+            outcomes.append((handed, handed.attempt.outcome if in_time else Outcome.CANCELLED))
+        task.current, task.waiting = [], []
+        return _finished(task.block, outcomes)
+
+    def _work(self, task: Task) -> ExecutorEvent | None:
+        """Some runs, until there is something that must be said at once."""
+        done: list[tuple[Handed, Outcome]] = []
+        for _ in range(self.chance.randint(1, 6)):
+            while task.waiting and len(task.current) < task.width:
+                task.current.append(task.waiting.pop(0))
+            if not task.current:
+                break
+            handed = self.chance.choice(task.current)
+            if self._credit[handed.block, handed.run].items == 0 and self._unsure(handed):
+                if not done:
+                    return self._pause(task, handed)
+                break
+            if self._left(handed) > 0:
+                if not done:
+                    return self._give(task, handed)
+                break
+            task.current.remove(handed)
+            done.append((handed, handed.attempt.outcome))
+        if not done:
+            return None
+        self.chance.shuffle(done)
+        return _finished(task.block, done)
+
+    def _unsure(self, handed: Handed) -> bool:
+        """Whether a generator at the end of its credit pauses although, unknown to it, nothing is left."""
+        return handed.attempt.items > 0 and not handed.act.at_once and self.chance.random() < 0.5
+
+    def _left(self, handed: Handed) -> int:
+        return handed.attempt.items - self._given.get((handed.block, handed.run), 0)
+
+    def _give(self, task: Task, handed: Handed) -> ExecutorEvent:
+        credit = self._credit[handed.block, handed.run]
+        left = self._left(handed)
+        count = left if handed.act.at_once else min(self.chance.randint(1, left), credit.items)
+        if not handed.act.at_once and (count <= 0 or credit.size <= 0):
+            return self._pause(task, handed)
+        start = handed.attempt.items - left
+        size = count * self.chance.choice((10, 1000, 1_000_000))
+        credit.items -= count
+        credit.size -= size
+        self._given[handed.block, handed.run] = start + count
+        return ItemsArrived(handed.block, handed.run, start, start + count, size)
+
+    def _pause(self, task: Task, handed: Handed) -> ExecutorEvent:
+        task.current.remove(handed)
+        self.paused.append(handed)
+        return ProducerPaused(handed.block, handed.run)
+
+
+def _finished(block: int, done: list[tuple[Handed, Outcome]]) -> RunsFinished:
+    ranges: Ranges = tuple((handed.run, handed.run + 1) for handed, _ in done)
+    if sorted(numbers(ranges)) == list(numbers(ranges)):
+        ranges = gather(numbers(ranges))
+    return RunsFinished(block, ranges, bytes(outcome for _, outcome in done))

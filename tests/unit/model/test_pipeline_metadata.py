@@ -1,0 +1,369 @@
+"""Pipelines' metadata: what is understood, what is tolerated, and what errors say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from refold.errors import PipelineError, RefoldError
+from refold.model.block import Block, BlockType, JsonValue, Language, RetryPolicy
+from refold.model.pipeline import Pipeline
+from refold.model.pipeline_metadata import PipelineType
+from refold.model.project import Project
+
+DOCUMENTED = """\
+blocks:
+- uuid: load_data
+  type: data_loader
+  upstream_blocks: []
+  downstream_blocks: [transform_data]
+- uuid: transform_data
+  type: transformer
+  upstream_blocks: [load_data]
+  downstream_blocks: [export_data]
+- uuid: export_data
+  type: data_exporter
+  upstream_blocks: [transform_data]
+  downstream_blocks: []
+created_at: '2026-03-04 12:00:00.000000+00:00'
+name: my_pipeline
+type: python
+uuid: my_pipeline
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "pipelines" / "p").mkdir(parents=True)
+    (tmp_path / "metadata.yaml").write_text("project_type: standalone\n")
+    return tmp_path
+
+
+def read(folder: Path, text: str) -> Pipeline:
+    (folder / "pipelines/p/metadata.yaml").write_text(text)
+    return Pipeline.get("p", folder)
+
+
+def block(folder: Path, extra: str, kind: str = "transformer") -> Block:
+    """A block between `up` and `down` with these lines in its entry."""
+    lines = "".join(f"  {line}\n" for line in extra.splitlines())
+    return read(
+        folder,
+        f"blocks:\n- uuid: up\n  type: custom\n- uuid: b\n  type: {kind}\n  upstream_blocks: [up]\n{lines}"
+        "- uuid: down\n  type: custom\n  upstream_blocks: [b]\n",
+    ).block("b")
+
+
+def refused(folder: Path, text: str) -> RefoldError:
+    with pytest.raises(PipelineError) as caught:
+        read(folder, text)
+    return caught.value
+
+
+def test_the_documents_minimal_metadata_loads(folder: Path) -> None:
+    pipeline = read(folder, DOCUMENTED.replace("uuid: my_pipeline", "uuid: p"))
+    assert [each.uuid for each in pipeline.running_blocks] == ["load_data", "transform_data", "export_data"]
+    assert pipeline.type is PipelineType.PYTHON
+    assert pipeline.created_at == "2026-03-04 12:00:00.000000+00:00"
+    assert pipeline.warnings == ()
+    load = pipeline.block("load_data")
+    assert (load.name, load.language, load.file) == ("load_data", Language.PYTHON, folder / "data_loaders/load_data.py")
+    assert pipeline.block("export_data").upstream_blocks == ("transform_data",)
+
+
+REAL = """\
+blocks:
+- all_upstream_blocks_executed: true
+  color: null
+  configuration:
+    data_provider: postgres
+    file_source:
+      path: /home/someone/work/repo/transformers/sub/Clean Up.sql
+  downstream_blocks:
+  - b
+  - b
+  - b
+  executor_config: null
+  executor_type: k8s
+  has_callback: false
+  name: Load The Data
+  retry_config: null
+  status: updated
+  timeout: null
+  type: data_loader
+  upstream_blocks: []
+  uuid: Load The-Data
+- uuid: b
+  type: transformer
+  language: sql
+  configuration: {file_source: {path: "C:\\\\repo\\\\transformers\\\\sub\\\\b.sql"}}
+  upstream_blocks: [Load The-Data, Load The-Data]
+- {uuid: notes, type: markdown, upstream_blocks: [], downstream_blocks: []}
+- {uuid: scratch, type: scratchpad, configuration: {dynamic: 9}, retry_config: x}
+- {uuid: plot, type: chart, language: python, upstream_blocks: [b]}
+callbacks: []
+conditionals: []
+widgets:
+- {uuid: w, type: whatever}
+concurrency_config: {}
+variables: []
+tags: null
+type: python
+executor_type: k8s
+"""
+
+
+def test_real_projects_are_tolerated(folder: Path) -> None:
+    for name in ("data_loaders/load_the_data.py", "transformers/sub/b.sql"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    pipeline = read(folder, REAL)
+    assert pipeline.order == ("Load The-Data", "b")
+    assert pipeline.variables == {}
+    assert pipeline.tags == ()
+    assert pipeline.block("Load The-Data").file == folder / "data_loaders/load_the_data.py"
+    assert pipeline.block("b").file == folder / "transformers/sub/b.sql"
+    assert pipeline.block("b").upstream_blocks == ("Load The-Data",)
+    assert pipeline.block("Load The-Data").configuration["data_provider"] == "postgres"
+    assert len(pipeline.warnings) == 1
+    assert "`Load The-Data` is listed 2 times" in pipeline.warnings[0]
+    pipeline.check_files()
+
+
+@pytest.mark.parametrize(
+    ("files", "entry", "language", "expected"),
+    [
+        (["transformers/b.sql"], "", Language.SQL, "transformers/b.sql"),
+        (["transformers/b.R"], "", Language.R, "transformers/b.R"),
+        (["transformers/b.yaml"], "", Language.YAML, "transformers/b.yaml"),
+        (["transformers/b.R"], "language: r", Language.R, "transformers/b.R"),
+        (["transformers/b.sql"], "language: python", Language.PYTHON, "transformers/b.py"),
+        ([], "", Language.PYTHON, "transformers/b.py"),
+        ([], "language: R", Language.R, "transformers/b.r"),
+        (["x/own.sql"], "configuration: {file_path: x/own.sql}", Language.SQL, "x/own.sql"),
+        ([], "configuration: {file_source: {path: x/own.py}}", Language.PYTHON, "x/own.py"),
+        (["transformers/b.py"], "configuration: {file_path: repo/x/own.py}", Language.PYTHON, "transformers/b.py"),
+        ([], "configuration: {file_path: /other/own.py}", Language.PYTHON, "transformers/b.py"),
+    ],
+)
+def test_the_file_that_is_there_tells_language_and_place(
+    folder: Path, files: list[str], entry: str, language: Language, expected: str
+) -> None:
+    for name in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    found = block(folder, entry)
+    assert (found.language, found.file) == (language, folder / expected)
+
+
+def test_a_uuid_may_name_a_subfolder(folder: Path) -> None:
+    pipeline = read(folder, "blocks: [{uuid: team/load, type: data_loader}]\n")
+    assert pipeline.block("team/load").file == folder / "data_loaders/team/load.py"
+
+
+def test_numbers_as_uuids_are_read_as_written(folder: Path) -> None:
+    pipeline = read(
+        folder, "blocks:\n- {uuid: 007, type: custom}\n- {uuid: on, type: custom, upstream_blocks: [007]}\n"
+    )
+    assert pipeline.order == ("007", "on")
+
+
+def test_downstream_blocks_count_where_upstream_blocks_are_not_given(folder: Path) -> None:
+    pipeline = read(
+        folder,
+        "blocks:\n- {uuid: a, type: custom, downstream_blocks: [c]}\n- {uuid: c, type: custom}\n"
+        "- {uuid: b, type: custom, downstream_blocks: [c]}\n",
+    )
+    assert pipeline.block("c").upstream_blocks == ("a", "b")
+    assert pipeline.warnings == ()
+
+
+def test_upstream_blocks_win_over_downstream_blocks_with_a_warning(folder: Path) -> None:
+    pipeline = read(
+        folder,
+        "blocks:\n- {uuid: a, type: custom, downstream_blocks: [c, gone]}\n"
+        "- {uuid: b, type: custom, downstream_blocks: []}\n- {uuid: c, type: custom, upstream_blocks: [b]}\n",
+    )
+    assert pipeline.block("c").upstream_blocks == ("b",)
+    first, second, third = pipeline.warnings
+    assert "metadata.yaml:2 (blocks.a): its downstream `c`" in first
+    assert "`gone`" in second
+    assert "`c` lists it in `upstream_blocks`" in third
+
+
+def test_an_upstream_that_never_runs_is_left_out_with_a_warning(folder: Path) -> None:
+    pipeline = read(folder, "blocks:\n- {uuid: s, type: scratchpad}\n- {uuid: a, type: custom, upstream_blocks: [s]}\n")
+    assert pipeline.block("a").upstream_blocks == ()
+    assert "never runs" in pipeline.warnings[0]
+
+
+def test_callbacks_and_conditionals_are_attached_to_their_parents(folder: Path) -> None:
+    pipeline = read(
+        folder,
+        "blocks:\n- {uuid: a, type: custom}\n- {uuid: b, type: custom, upstream_blocks: [a]}\n"
+        "callbacks:\n- {uuid: done, type: callback, upstream_blocks: [a, b]}\n- {uuid: more, upstream_blocks: [b]}\n"
+        "conditionals:\n- {uuid: only_if, type: conditional, upstream_blocks: [b]}\n",
+    )
+    assert pipeline.block("a").callbacks == ("done",)
+    assert pipeline.block("b").callbacks == ("done", "more")
+    assert pipeline.block("b").conditionals == ("only_if",)
+    assert pipeline.order == ("a", "b")
+    assert pipeline.block("more").type is BlockType.CALLBACK
+    assert pipeline.block("only_if").file == folder / "conditionals/only_if.py"
+
+
+def test_retries_are_the_blocks_over_the_pipelines_over_the_projects(folder: Path) -> None:
+    (folder / "metadata.yaml").write_text("project_type: main\nretry_config: {retries: 1, delay: 2, max_delay: 9}\n")
+    pipeline = read(
+        folder,
+        "retry_config: {delay: 3, exponential_backoff: false}\nblocks:\n- {uuid: a, type: custom}\n"
+        "- {uuid: b, type: custom, retry_config: {retries: '5'}}\n",
+    )
+    assert pipeline.block("a").retry == RetryPolicy(1, 3.0, 9.0, exponential_backoff=False)
+    assert pipeline.block("b").retry == RetryPolicy(5, 3.0, 9.0, exponential_backoff=False)
+
+
+def test_the_limit_of_runs_at_once_is_inherited(folder: Path) -> None:
+    (folder / "metadata.yaml").write_text("project_type: main\ndynamic_blocks: {max_concurrent_child_block_runs: 9}\n")
+    assert block(folder, "").dynamic.max_concurrent_child_block_runs == 9
+    own = block(folder, "configuration: {dynamic: {max_concurrent_child_block_runs: 2}}")
+    assert own.dynamic.max_concurrent_child_block_runs == 2
+
+
+def test_settings_of_a_block_are_read(folder: Path) -> None:
+    found = block(
+        folder, "timeout: 90\nconfiguration: {run_tests: false, conditional: 'no', poll_interval: '5'}", kind="sensor"
+    )
+    assert (found.timeout, found.run_tests, found.conditional, found.sensor_interval) == (90.0, False, False, 5.0)
+    assert block(folder, "configuration: {timeout: '1.5'}").timeout == 1.5
+    assert block(folder, "timeout: 0").timeout is None
+    assert block(folder, "configuration: []").configuration == {}
+
+
+def test_keys_that_are_not_known_are_kept(folder: Path) -> None:
+    settings: dict[str, JsonValue] = {"dynamic": {"parent": True, "join": "align", "tolerate": "5%", "new": [1]}}
+    found = block(folder, "configuration: {dynamic: {parent: true, join: align, tolerate: 5%, new: [1]}}")
+    assert found.configuration == settings
+
+
+def test_pipeline_settings_are_read(folder: Path) -> None:
+    pipeline = read(
+        folder,
+        "blocks: []\nname: The Pipeline\ndescription: d\ntags: [x, 1]\nvariables: {n: 1, on: yes}\n"
+        "concurrency_config: {block_run_limit: 3}\ntype: streaming\nuuid: other\nexecutor_count: 2\n",
+    )
+    assert (pipeline.name, pipeline.description, pipeline.tags) == ("The Pipeline", "d", ("x", "1"))
+    assert pipeline.variables == {"n": 1, "on": True}
+    assert pipeline.block_run_limit == 3
+    assert pipeline.type is PipelineType.STREAMING
+    assert pipeline.metadata["executor_count"] == 2
+    assert "the folder is called `p`" in pipeline.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("# nothing\n", None, "empty"),
+        ("blocks:\n- uuid: a\n", 2, "without a `type`"),
+        ("blocks:\n- type: custom\n", 2, "without a `uuid`"),
+        ("blocks:\n- a\n", 2, "expected a block"),
+        ("blocks: {a: 1}\n", 1, "expected a list"),
+        ("blocks:\n- {uuid: a, type: custom}\n- uuid: b\n  type: transfromer\n", 4, "Did you mean `transformer`?"),
+        ("blocks:\n- {uuid: a, type: custom, language: scala}\n", 2, "unknown language `scala`"),
+        ("type: pyton\nblocks: []\n", 1, "Did you mean `python`?"),
+        ("blocks:\n- {uuid: 'a:b', type: custom}\n", 2, "`a_b`"),
+        ("blocks:\n- {uuid: ../a, type: custom}\n", 2, "cannot name a file"),
+        ("blocks:\n- {uuid: /etc/a, type: custom}\n", 2, "cannot name a file"),
+        ("blocks:\n- {uuid: a, type: custom}\n- {uuid: a, type: custom}\n", 3, "metadata.yaml:2"),
+        ("blocks:\n- uuid: a\n  type: custom\n  upstream_blocks:\n  - bb\n- {uuid: b, type: custom}\n", 5, "no block"),
+        ("blocks:\n- uuid: b\n  type: custom\n  upstream_blocks: [b]\n", 2, "b -> b"),
+        ("blocks: []\nvariables: [1]\n", 2, "keys and values"),
+        ("blocks: []\nconcurrency_config: {block_run_limit: 0}\n", 2, "1 or more, found 0"),
+        ("blocks:\n- {uuid: a, type: custom}\ncallbacks:\n- {uuid: c, upstream_blocks: [z]}\n", 4, "no block"),
+        ("blocks:\n- {uuid: a, type: custom}\ncallbacks:\n- {uuid: c}\n- {uuid: d, upstream_blocks: [c]}\n", 5, "a "),
+    ],
+)  # fmt: skip
+def test_bad_input_names_the_file_the_line_and_what_to_do(
+    folder: Path, text: str, line: int | None, words: str
+) -> None:
+    error = refused(folder, text)
+    path = str(folder / "pipelines/p/metadata.yaml")
+    assert error.where is not None
+    assert error.where.startswith(path if line is None else f"{path}:{line}")
+    assert words in str(error)
+    assert error.fix or "found" in error.message
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ("retry_config: {retries: many}", "(blocks.b.retry_config.retries): expected a whole number, 0 or more"),
+        ("retry_config: {retries: -1}", "found -1"),
+        ("retry_config: {retries: 1.5}", "found 1.5"),
+        ("retry_config: {delay: .inf}", "(blocks.b.retry_config.delay): expected seconds, 0 or more, found inf"),
+        ("retry_config: 3", "(blocks.b.retry_config): expected keys and values, found 3"),
+        ("timeout: soon", "(blocks.b.timeout): expected seconds"),
+        ("timeout: -1", "found -1"),
+        ("configuration: text", "(blocks.b.configuration): expected keys and values, found 'text'"),
+        ("configuration: {run_tests: maybe}", "expected true or false, found 'maybe'"),
+        ("configuration: {dynamic: 7}", "b.configuration.dynamic): expected true, false, or keys and values, found 7"),
+        ("configuration: {dynamic: {parent: 7}}", "list of block uuids, found 7"),
+        ("configuration: {dynamic: {mode: fast}}", "expected `stream` or `batch`, found 'fast'"),
+        ("configuration: {dynamic: {max_concurrent_child_block_runs: 0}}", "1 or more, found 0"),
+        ("configuration: {reduce_output: 3}", "(blocks.b.configuration.reduce_output)"),
+        ("configuration: {reduce_output: [dwn]}", "Did you mean `down`?"),
+        ("configuration: {dynamic: {reduce_output_upstream: [uup]}}", "Did you mean `up`?"),
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_names_its_key_and_what_was_expected(folder: Path, extra: str, words: str) -> None:
+    with pytest.raises(PipelineError) as caught:
+        block(folder, extra)
+    assert words in str(caught.value)
+    assert "metadata.yaml:" in str(caught.value)
+
+
+def test_settings_that_name_a_block_elsewhere_in_the_graph_are_a_warning(folder: Path) -> None:
+    block(folder, "configuration: {reduce_output: [up]}")
+    assert "not downstream of it" in Pipeline.get("p", folder).warnings[0]
+
+
+def test_all_missing_files_are_named_at_once(folder: Path) -> None:
+    (folder / "custom").mkdir()
+    (folder / "custom/a.py").touch()
+    (folder / "custom/Bee.py").touch()
+    pipeline = read(
+        folder,
+        "blocks:\n- {uuid: a, type: custom}\n- {uuid: bees, type: custom}\n- {uuid: n, type: scratchpad}\n"
+        "callbacks:\n- {uuid: c, upstream_blocks: [a]}\n",
+    )
+    with pytest.raises(PipelineError) as caught:
+        pipeline.check_files()
+    text = str(caught.value)
+    assert "2 block files are missing" in text
+    assert f"{folder}/custom/bees.py (block `bees`; `Bee.py` is there)" in text
+    assert f"{folder}/callbacks/c.py" in text
+    assert "custom/a.py" not in text
+
+
+def test_an_unknown_pipeline_or_block_is_answered_with_the_nearest(folder: Path) -> None:
+    read(folder, DOCUMENTED)
+    with pytest.raises(PipelineError, match="Known pipelines: p"):
+        Pipeline.get("sales", folder)
+    with pytest.raises(PipelineError, match="Did you mean `load_data`"):
+        Pipeline.get("p", Project.load(folder)).block("load_dta")
+    with pytest.raises(PipelineError):
+        Pipeline.get("../pipelines/p", folder)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.integers(0, len(REAL)), st.text(st.sampled_from("[]{}:,-#&*!|>'\"\n \t%a0\x85"), max_size=3), st.integers(0, 9)
+)
+def test_a_damaged_file_is_read_or_refused_with_its_name(folder: Path, at: int, put: str, less: int) -> None:
+    try:
+        read(folder, REAL[:at] + put + REAL[at + less :])
+    except PipelineError as error:
+        assert "metadata.yaml" in str(error)
