@@ -11,11 +11,11 @@ import pytest
 
 from refold.model.block import RetryPolicy
 from refold.model.keys import Key
-from refold.scheduler.commands import Command
+from refold.scheduler.commands import Command, RunBatch
 from refold.scheduler.decide import decide
-from refold.scheduler.events import Event
+from refold.scheduler.events import Event, ItemsArrived
 from refold.scheduler.plan import Plan
-from refold.scheduler.ranges import numbers
+from refold.scheduler.ranges import count, numbers
 from refold.scheduler.state import State
 from refold.scheduler.status import Status
 from refold.testing.drafts import Draft, draft_plan
@@ -39,6 +39,21 @@ class Scheduler:
 
     def validate(self) -> None:
         self.state.validate()
+
+
+class Buffering(Scheduler):
+    """Counts the items of block 0 that no run of block 1 has taken yet."""
+
+    unread = 0
+    most_unread = 0
+
+    def decide(self, event: Event) -> list[Command]:
+        if isinstance(event, ItemsArrived) and event.block == 0:
+            self.unread += event.stop - event.start
+            self.most_unread = max(self.most_unread, self.unread)
+        commands = super().decide(event)
+        self.unread -= sum(count(c.runs) for c in commands if isinstance(c, RunBatch) and c.block == 1)
+        return commands
 
 
 def drive(script: Script, seed: int, *, cancel: bool = False) -> tuple[Evaluation, Observation, Scheduler]:
@@ -170,6 +185,16 @@ def test_items_that_come_after_the_cancel_are_runs_that_were_cancelled() -> None
     plan = draft_plan(Draft("days", dynamic=True, buffer_items=2), Draft("plain", ("days",)))
     for seed in range(200):
         drive(Script(plan, fixed={("days", ()): Act(items=4)}), seed, cancel=True)
+
+
+def test_a_generator_far_ahead_of_its_children_waits_for_them() -> None:
+    plan = draft_plan(Draft("d", dynamic=True, buffer_items=20), Draft("slow", ("d",), concurrency_limit=1))
+    script = Script(plan, fixed={("d", ()): Act(items=400)})
+    for seed in range(10):
+        scheduler = Buffering(plan)
+        simulation = Simulation(script, scheduler, seed, losses=False)
+        assert len(simulation.run().runs["slow"]) == 400
+        assert scheduler.most_unread <= 2 * 20, simulation.tell()
 
 
 def test_an_empty_plan_completes_at_once() -> None:

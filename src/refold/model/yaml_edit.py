@@ -189,7 +189,7 @@ class _Edit:
         if end < 0:
             self._splice(len(self.text), len(self.text), text)
         else:
-            self._splice(end, end, text[len(self.newline) :] + self.newline)
+            self._splice(end + 1, end + 1, text[len(self.newline) :] + self.newline)
 
     def _remove(self, entry: Entry, following: Entry | None) -> None:
         """Removes an entry with its lines; one that shares its line with a dash gives its place to the next."""

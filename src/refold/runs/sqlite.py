@@ -1,4 +1,4 @@
-"""Runs in an SQLite file, with a write-ahead log: readers in other processes and the engine never wait for each other."""
+"""Runs in an SQLite file, with a write-ahead log: readers in other processes and the engine do not wait for each other."""
 
 from __future__ import annotations
 

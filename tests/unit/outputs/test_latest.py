@@ -180,7 +180,7 @@ def test_rows_of_two_frames_are_a_list_of_rows(store: FileOutputStore, latest: P
 def test_a_frame_is_read_by_the_library_that_made_it(store: FileOutputStore, latest: Path, library: Any) -> None:
     frame = library.DataFrame({"a": [1, 2]})
     publish(store, frame)
-    back = read_latest(latest, "load_data")
+    back: Any = read_latest(latest, "load_data")
     assert type(back) is type(frame)
     assert frame.equals(back)
 

@@ -1,0 +1,718 @@
+"""What every run store promises, as tests to inherit: a new store proves itself with a subclass and one fixture.
+
+    class TestMyRunStore(RunStoreContract):
+        @pytest.fixture
+        def open_store(self) -> Iterator[OpenStore]: ...
+
+Stores that several processes can share inherit `SharedRunStoreContract`, which adds what only then can go wrong.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from refold.errors import LeaseError, NotFoundError, StoreError
+from refold.model.block import JsonValue
+from refold.model.keys import BlockUuid, Key, PipelineUuid, RunId, encode_key
+from refold.ports.run_store import (
+    BlockRunRow,
+    ChunkRow,
+    Control,
+    FailureRow,
+    ItemsRow,
+    Lease,
+    NewRun,
+    Owner,
+    RunStatus,
+    RunStore,
+    WriteBatch,
+)
+from refold.scheduler.status import Status
+
+OpenStore = Callable[[], RunStore]
+"""Opens the store once more: as another engine, or a reader, would. The fixture closes all of them."""
+
+LOAD, SPLIT, FOLD = BlockUuid("load"), BlockUuid("split"), BlockUuid("a_fold")
+"""The plan of `new_run`, in this order, which is not the alphabet's."""
+HERE = Owner("host", 1, 10.5)
+THERE = Owner("elsewhere", 2, 20.25)
+NOW, TTL = 1000.0, 30.0
+
+_ids = itertools.count()
+
+
+def new_run(id: str | None = None, blocks: Sequence[str] = (LOAD, SPLIT, FOLD), created_at: float = NOW) -> NewRun:  # noqa: A002
+    """A run with this plan; its id is new in this process unless given."""
+    return NewRun(
+        id=RunId(id or f"run-{next(_ids):09d}"),
+        project="/home/me/project",
+        pipeline_uuid=PipelineUuid("pipeline"),
+        created_at=created_at,
+        variables={"day": "2024-01-01", "nested": {"list": [1, 2.5, None, True]}},
+        options={"workers": 4},
+        blocks=[{"uuid": uuid, "name": uuid.upper()} for uuid in blocks],
+    )
+
+
+def row(block: str, *key: int, status: Status = Status.COMPLETED, chunk: int | None = 0, attempts: int = 1) -> BlockRunRow:
+    """A block run that is over."""
+    position = None if chunk is None else 7
+    return BlockRunRow(BlockUuid(block), encode_key(key), int(status), attempts, NOW, NOW + 0.125, chunk, position)
+
+
+def failure(block: str, *key: int, error: str = "ValueError: no", group: str = "ValueError: no") -> FailureRow:
+    """Why a block run failed."""
+    return FailureRow(BlockUuid(block), encode_key(key), error, group, f"Traceback of {key}\n  {error}")
+
+
+def items(block: str, key: Key, start: int, count: int, chunk: int = 0) -> ItemsRow:
+    """Items of a run of a dynamic block."""
+    return ItemsRow(BlockUuid(block), encode_key(key), start, count, chunk, start % 5, start % 2 == 0, b"\0\xff5678ab" * count)
+
+
+class _Contract:
+    """What the suites have in common: a store, and a run under way in it."""
+
+    @pytest.fixture
+    def open_store(self) -> Iterator[OpenStore]:
+        """Opens the same, at first empty, store as often as it is called. Subclasses bring it."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def store(self, open_store: OpenStore) -> RunStore:
+        """The store as the engine has it."""
+        return open_store()
+
+    @pytest.fixture
+    def lease(self, store: RunStore) -> Lease:
+        """A run under way, and the right to write it."""
+        run = new_run()
+        store.create(run)
+        return store.acquire(run.id, HERE, NOW, TTL)
+
+
+class RunStoreContract(_Contract):
+    """Promises of any run store."""
+
+    # Runs
+
+    def test_a_new_run_reads_as_it_was_created(self, store: RunStore, open_store: OpenStore) -> None:
+        run = new_run()
+        store.create(run)
+        record = open_store().get(run.id)
+        assert (record.id, record.project, record.pipeline_uuid) == (run.id, run.project, run.pipeline_uuid)
+        assert (record.variables, record.options, list(record.blocks)) == (run.variables, run.options, run.blocks)
+        assert (record.status, record.created_at, record.summary) == (RunStatus.INITIAL, NOW, {})
+        assert record.started_at is record.completed_at is record.owner is record.lease_expires_at is None
+
+    def test_a_run_without_blocks_and_variables_is_a_run(self, store: RunStore) -> None:
+        run = replace(new_run(blocks=()), variables={}, options=MappingProxyType({}))
+        store.create(run)
+        assert list(store.get(run.id).blocks) == []
+        assert list(store.block_runs(run.id)) == []
+
+    def test_an_id_is_given_once(self, store: RunStore) -> None:
+        run = new_run()
+        store.create(run)
+        with pytest.raises(StoreError, match=run.id):
+            store.create(replace(run, created_at=NOW + 1))
+        assert store.get(run.id).created_at == NOW
+
+    def test_what_is_not_json_is_refused_with_its_type(self, store: RunStore) -> None:
+        run = new_run()
+        variables: Mapping[str, JsonValue] = {"day": object()}  # type: ignore[dict-item]
+        with pytest.raises(StoreError, match="object"):
+            store.create(replace(run, variables=variables))
+        with pytest.raises(NotFoundError):
+            store.get(run.id)
+
+    def test_later_changes_of_what_was_given_do_not_reach_the_store(self, store: RunStore) -> None:
+        variables: dict[str, JsonValue] = {"day": 1}
+        run = replace(new_run(), variables=variables)
+        store.create(run)
+        variables["day"] = 2
+        assert store.get(run.id).variables == {"day": 1}
+
+    def test_a_run_that_is_not_there_is_named(self, store: RunStore) -> None:
+        missing = RunId("no-such-run")
+        with pytest.raises(NotFoundError, match=missing):
+            store.get(missing)
+        with pytest.raises(NotFoundError, match=missing):
+            store.acquire(missing, HERE, NOW, TTL)
+        with pytest.raises(NotFoundError, match=missing):
+            store.request(missing, Control.CANCEL, NOW)
+
+    def test_a_run_that_is_not_there_has_nothing(self, store: RunStore) -> None:
+        missing = RunId("no-such-run")
+        store.steal(missing, HERE.text)
+        store.clear_requests(missing)
+        store.delete([missing])
+        assert list(store.requests(missing)) == []
+        assert list(store.block_runs(missing)) == list(store.failures(missing)) == list(store.chunks(missing)) == []
+        assert list(store.items(missing, LOAD)) == list(store.failure_groups(missing)) == []
+        assert store.block_run(missing, LOAD, b"") is store.failure(missing, LOAD, b"") is None
+
+    def test_runs_are_listed_newest_first_then_by_id(self, store: RunStore) -> None:
+        for name, created_at in (("b", 2.0), ("a", 2.0), ("B", 2.0), ("old", 1.0), ("new", 3.0)):
+            store.create(new_run(name, created_at=created_at))
+        assert [record.id for record in store.list_runs()] == ["new", "b", "a", "B", "old"]
+        assert [record.id for record in store.list_runs(limit=2)] == ["new", "b"]
+        assert list(store.list_runs(limit=0)) == []
+
+    def test_runs_are_listed_by_project_and_pipeline(self, store: RunStore) -> None:
+        theirs = [("p", "one"), ("p", "two"), ("q", "one")]
+        for number, (project, pipeline) in enumerate(theirs):
+            run = replace(new_run(f"{project}-{pipeline}", created_at=number), project=project)
+            store.create(replace(run, pipeline_uuid=PipelineUuid(pipeline)))
+        assert [record.id for record in store.list_runs(project="p")] == ["p-two", "p-one"]
+        assert [record.id for record in store.list_runs(pipeline=PipelineUuid("one"))] == ["q-one", "p-one"]
+        [record] = store.list_runs("p", PipelineUuid("one"), limit=5)
+        assert record == store.get(RunId("p-one"))
+
+    def test_a_deleted_run_leaves_nothing_and_others_stay(self, store: RunStore, lease: Lease) -> None:
+        gone = new_run()
+        store.create(gone)
+        doomed = store.acquire(gone.id, HERE, NOW, TTL)
+        batch = WriteBatch(
+            chunks=[ChunkRow(0, "s", 0, 9)],
+            items=[items(SPLIT, (), 0, 2)],
+            rows=[row(LOAD), row(SPLIT, 0, status=Status.FAILED)],
+            failures=[failure(SPLIT, 0)],
+        )
+        for held in (lease, doomed):
+            store.write(held, batch, NOW, TTL)
+            store.request(held.run, Control.CANCEL, NOW)
+        store.delete(record.id for record in store.list_runs() if record.id == gone.id)
+        with pytest.raises(NotFoundError):
+            store.get(gone.id)
+        with pytest.raises(LeaseError, match="deleted"):
+            store.write(doomed, WriteBatch(), NOW, TTL)
+        store.create(gone)
+        assert list(store.block_runs(gone.id)) == list(store.failures(gone.id)) == list(store.chunks(gone.id)) == []
+        assert list(store.items(gone.id, SPLIT)) == list(store.requests(gone.id)) == []
+        assert len(list(store.block_runs(lease.run))) == 2
+        assert list(store.requests(lease.run)) == [Control.CANCEL]
+
+    def test_a_run_of_the_same_id_does_not_answer_to_the_lease_of_the_deleted_one(
+        self, store: RunStore, lease: Lease
+    ) -> None:
+        again = replace(new_run(), id=lease.run)
+        store.delete([lease.run])
+        store.create(again)
+        store.acquire(again.id, THERE, NOW, TTL)
+        with pytest.raises(LeaseError, match=THERE.host):
+            store.write(lease, WriteBatch(rows=[row(LOAD)]), NOW, TTL)
+
+    # Leases
+
+    def test_acquiring_starts_the_run(self, store: RunStore, lease: Lease, open_store: OpenStore) -> None:
+        record = open_store().get(lease.run)
+        assert (record.status, record.started_at, record.completed_at) == (RunStatus.RUNNING, NOW, None)
+        assert (record.owner, record.lease_expires_at) == (HERE.text, NOW + TTL)
+        assert (lease.owner, Owner.parse(lease.owner.text)) == (HERE, HERE)
+
+    def test_a_living_lease_keeps_others_off(self, store: RunStore, lease: Lease, open_store: OpenStore) -> None:
+        with pytest.raises(LeaseError, match=r"process 1 on host[^\0]*refold cancel"):
+            open_store().acquire(lease.run, THERE, NOW + TTL - 0.5, TTL)
+        store.write(lease, WriteBatch(), NOW + 1, TTL)
+
+    def test_an_expired_lease_is_taken_and_its_old_holder_fenced(
+        self, store: RunStore, lease: Lease, open_store: OpenStore
+    ) -> None:
+        taken = open_store().acquire(lease.run, THERE, NOW + TTL, TTL)
+        assert taken.token > lease.token
+        with pytest.raises(LeaseError, match=THERE.host):
+            store.write(lease, WriteBatch(), NOW + TTL, TTL)
+        assert store.get(lease.run).owner == THERE.text
+
+    def test_the_same_owner_takes_its_own_living_lease(self, store: RunStore, lease: Lease) -> None:
+        again = store.acquire(lease.run, HERE, NOW + 1, TTL)
+        assert again.token > lease.token
+        with pytest.raises(LeaseError):
+            store.write(lease, WriteBatch(), NOW + 1, TTL)
+        store.write(again, WriteBatch(), NOW + 1, TTL)
+
+    def test_an_expired_lease_that_nobody_took_still_writes(self, store: RunStore, lease: Lease) -> None:
+        store.write(lease, WriteBatch(rows=[row(LOAD)]), NOW + 10 * TTL, TTL)
+        assert store.block_run(lease.run, LOAD, b"") == row(LOAD)
+
+    def test_each_write_renews_the_lease(self, store: RunStore, lease: Lease, open_store: OpenStore) -> None:
+        store.write(lease, WriteBatch(), NOW + 20, 40.0)
+        assert open_store().get(lease.run).lease_expires_at == NOW + 60
+        with pytest.raises(LeaseError):
+            open_store().acquire(lease.run, THERE, NOW + 59, TTL)
+
+    def test_a_lease_is_stolen_from_the_dead_only(self, store: RunStore, lease: Lease, open_store: OpenStore) -> None:
+        open_store().steal(lease.run, THERE.text)
+        store.write(lease, WriteBatch(), NOW, TTL)
+        open_store().steal(lease.run, HERE.text)
+        record = store.get(lease.run)
+        assert (record.owner, record.lease_expires_at, record.status) == (None, None, RunStatus.RUNNING)
+        with pytest.raises(LeaseError, match="given back"):
+            store.write(lease, WriteBatch(), NOW, TTL)
+        store.acquire(lease.run, THERE, NOW, TTL)
+
+    def test_finishing_writes_sets_the_status_and_gives_the_lease_back(
+        self, store: RunStore, lease: Lease, open_store: OpenStore
+    ) -> None:
+        batch = WriteBatch(rows=[row(FOLD)], summary={"done": 1})
+        store.finish(lease, batch, RunStatus.FAILED, NOW + 5)
+        record = open_store().get(lease.run)
+        assert (record.status, record.completed_at, record.summary) == (RunStatus.FAILED, NOW + 5, {"done": 1})
+        assert (record.owner, record.lease_expires_at) == (None, None)
+        assert list(store.block_runs(lease.run)) == [row(FOLD)]
+        for attempt in (
+            lambda: store.write(lease, WriteBatch(), NOW + 6, TTL),
+            lambda: store.finish(lease, WriteBatch(), RunStatus.COMPLETED, NOW + 6),
+        ):
+            with pytest.raises(LeaseError):
+                attempt()
+        assert store.get(lease.run).status is RunStatus.FAILED
+
+    def test_a_retry_starts_a_finished_run_anew_and_keeps_its_rows(self, store: RunStore, lease: Lease) -> None:
+        store.finish(lease, WriteBatch(rows=[row(LOAD)], summary={"done": 1}), RunStatus.FAILED, NOW + 5)
+        again = store.acquire(lease.run, THERE, NOW + 6, TTL)
+        record = store.get(lease.run)
+        assert (record.status, record.started_at, record.completed_at) == (RunStatus.RUNNING, NOW + 6, None)
+        assert record.created_at == NOW
+        assert record.summary == {"done": 1}
+        assert again.token > lease.token
+        assert list(store.block_runs(lease.run)) == [row(LOAD)]
+
+    def test_without_the_lease_nothing_is_written(self, store: RunStore, lease: Lease) -> None:
+        before = WriteBatch(
+            chunks=[ChunkRow(0, "s", 0, 9)],
+            items=[items(SPLIT, (), 0, 2)],
+            rows=[row(SPLIT, 0, status=Status.FAILED)],
+            failures=[failure(SPLIT, 0)],
+            summary={"old": True},
+        )
+        store.write(lease, before, NOW, TTL)
+        store.acquire(lease.run, THERE, NOW + TTL, TTL)
+        record = store.get(lease.run)
+        late = WriteBatch(
+            chunks=[ChunkRow(1, "s", 9, 9)],
+            items=[items(SPLIT, (), 2, 2)],
+            rows=[row(SPLIT, 0), row(LOAD)],
+            failures=[failure(SPLIT, 1)],
+            forgotten=[(SPLIT, encode_key((0,)))],
+            forgotten_items=[(SPLIT, b"")],
+            summary={"late": True},
+        )
+        for attempt in (
+            lambda: store.write(lease, late, NOW + TTL, TTL),
+            lambda: store.finish(lease, late, RunStatus.COMPLETED, NOW + TTL),
+            lambda: store.update_plan(lease, [{"uuid": "other"}]),
+        ):
+            with pytest.raises(LeaseError):
+                attempt()
+        assert store.get(lease.run) == record
+        assert list(store.block_runs(lease.run)) == before.rows
+        assert list(store.failures(lease.run)) == before.failures
+        assert list(store.items(lease.run, SPLIT)) == before.items
+        assert list(store.chunks(lease.run)) == before.chunks
+
+    # Requests
+
+    def test_requests_are_heard_in_order_until_cleared(
+        self, store: RunStore, lease: Lease, open_store: OpenStore
+    ) -> None:
+        assert list(store.requests(lease.run)) == []
+        open_store().request(lease.run, Control.CANCEL, NOW)
+        open_store().request(lease.run, Control.CANCEL, NOW)
+        assert list(store.requests(lease.run)) == [Control.CANCEL, Control.CANCEL]
+        store.clear_requests(lease.run)
+        assert list(store.requests(lease.run)) == []
+
+    def test_requests_of_other_runs_are_theirs(self, store: RunStore, lease: Lease) -> None:
+        other = new_run()
+        store.create(other)
+        store.request(other.id, Control.CANCEL, NOW)
+        assert list(store.requests(lease.run)) == []
+        store.clear_requests(lease.run)
+        assert list(store.requests(other.id)) == [Control.CANCEL]
+
+    # Plans
+
+    def test_a_changed_plan_keeps_the_rows_of_blocks_that_stay(self, store: RunStore, lease: Lease) -> None:
+        rows = [row(LOAD), row(SPLIT, 0), row(FOLD)]
+        store.write(lease, WriteBatch(rows=rows), NOW, TTL)
+        plan: list[dict[str, JsonValue]] = [{"uuid": FOLD}, {"uuid": "new", "x": 1}, {"uuid": SPLIT}, {"uuid": LOAD}]
+        store.update_plan(lease, plan)
+        assert list(store.get(lease.run).blocks) == plan
+        store.write(lease, WriteBatch(rows=[row("new", 5)]), NOW, TTL)
+        assert list(store.block_runs(lease.run)) == [row(FOLD), row("new", 5), row(SPLIT, 0), row(LOAD)]
+
+    def test_blocks_that_leave_the_plan_take_their_rows_along(self, store: RunStore, lease: Lease) -> None:
+        batch = WriteBatch(
+            items=[items(SPLIT, (), 0, 2), items(LOAD, (), 0, 1)],
+            rows=[row(LOAD), row(SPLIT, 0, status=Status.FAILED)],
+            failures=[failure(SPLIT, 0)],
+        )
+        store.write(lease, batch, NOW, TTL)
+        store.update_plan(lease, [{"uuid": LOAD}, {"uuid": "new"}])
+        assert list(store.block_runs(lease.run)) == [row(LOAD)]
+        assert list(store.failures(lease.run)) == list(store.failure_groups(lease.run)) == []
+        assert list(store.items(lease.run, LOAD)) == batch.items[1:]
+        store.write(lease, WriteBatch(forgotten=[(SPLIT, encode_key((0,)))], forgotten_items=[(SPLIT, b"")]), NOW, TTL)
+        store.update_plan(lease, [{"uuid": SPLIT}, {"uuid": LOAD}])
+        assert list(store.block_runs(lease.run)) == [row(LOAD)]
+        assert list(store.items(lease.run, SPLIT)) == list(store.failures(lease.run)) == []
+
+    def test_a_row_of_a_block_outside_the_plan_is_refused_with_its_batch(self, store: RunStore, lease: Lease) -> None:
+        for batch in (
+            WriteBatch(rows=[row(LOAD), row("stranger")]),
+            WriteBatch(rows=[row(LOAD)], items=[items("stranger", (), 0, 1)]),
+            WriteBatch(rows=[row(LOAD)], failures=[failure("stranger")]),
+        ):
+            with pytest.raises(StoreError, match="stranger"):
+                store.write(lease, batch, NOW, TTL)
+        assert list(store.block_runs(lease.run)) == []
+
+    # Writing and reading
+
+    def test_rows_read_in_plan_order_then_key_order(
+        self, store: RunStore, lease: Lease, open_store: OpenStore
+    ) -> None:
+        keys: list[Key] = [(256,), (1, 0), (1,), (255, 9), (), (1, 0, 4_294_967_295), (65536,), (0, 7)]
+        rows = [row(block, *key) for key in keys for block in (FOLD, LOAD, SPLIT)]
+        store.write(lease, WriteBatch(rows=rows[:10]), NOW, TTL)
+        store.write(lease, WriteBatch(rows=rows[10:]), NOW, TTL)
+        expected = [row(block, *key) for block in (LOAD, SPLIT, FOLD) for key in sorted(keys)]
+        found = list(open_store().block_runs(lease.run))
+        assert found == expected
+        assert all(isinstance(one, BlockRunRow) and type(one.key) is bytes for one in found)
+
+    def test_rows_are_chosen_by_block_and_status(self, store: RunStore, lease: Lease) -> None:
+        rows = [row(block, *divmod(number, 4), status=status) for block in (LOAD, SPLIT) for number, status in enumerate(Status)]
+        store.write(lease, WriteBatch(rows=rows), NOW, TTL)
+        assert list(store.block_runs(lease.run, SPLIT)) == rows[8:]
+        assert list(store.block_runs(lease.run, FOLD)) == list(store.block_runs(lease.run, BlockUuid("stranger"))) == []
+        choices: list[set[Status]] = [set(), {Status.FAILED}, {Status.COMPLETED}, {Status.FAILED, Status.COMPLETED_FALSE}]
+        for statuses in [*choices, {Status.CANCELLED, Status.UPSTREAM_FAILED}, set(Status)]:
+            chosen = [one for one in rows if one.status in statuses]
+            assert list(store.block_runs(lease.run, statuses=statuses)) == chosen
+            assert list(store.block_runs(lease.run, LOAD, statuses)) == [one for one in chosen if one.block == LOAD]
+
+    def test_one_row_is_found_by_block_and_key(self, store: RunStore, lease: Lease) -> None:
+        store.write(lease, WriteBatch(rows=[row(SPLIT, 1), row(SPLIT, 1, 2)]), NOW, TTL)
+        assert store.block_run(lease.run, SPLIT, encode_key((1, 2))) == row(SPLIT, 1, 2)
+        assert store.block_run(lease.run, SPLIT, encode_key((2,))) is None
+        assert store.block_run(lease.run, LOAD, encode_key((1,))) is None
+
+    def test_what_a_block_run_may_lack_is_none(self, store: RunStore, lease: Lease) -> None:
+        bare = BlockRunRow(SPLIT, encode_key((3,)), int(Status.UPSTREAM_FAILED), 0, None, None, None, None)
+        store.write(lease, WriteBatch(rows=[bare]), NOW, TTL)
+        assert list(store.block_runs(lease.run)) == [bare]
+
+    def test_a_row_stored_anew_replaces_the_old_one(self, store: RunStore, lease: Lease) -> None:
+        store.write(lease, WriteBatch(rows=[row(SPLIT, 0), row(SPLIT, 1)]), NOW, TTL)
+        late = [row(SPLIT, 1, attempts=2, chunk=None), row(SPLIT, 2), row(SPLIT, 1, attempts=3, chunk=9)]
+        store.write(lease, WriteBatch(rows=late), NOW, TTL)
+        assert list(store.block_runs(lease.run)) == [row(SPLIT, 0), late[2], row(SPLIT, 2)]
+
+    def test_batches_may_be_iterators_of_plain_tuples(self, store: RunStore, lease: Lease) -> None:
+        batch = WriteBatch(
+            chunks=map(tuple, [ChunkRow(0, "s", 0, 9)]),  # type: ignore[arg-type]
+            items=map(tuple, [items(SPLIT, (), 0, 2)]),  # type: ignore[arg-type]
+            rows=map(tuple, [row(SPLIT, 0, status=Status.FAILED)]),  # type: ignore[arg-type]
+            failures=map(tuple, [failure(SPLIT, 0)]),  # type: ignore[arg-type]
+            forgotten=iter([(SPLIT, encode_key((1,)))]),  # type: ignore[arg-type]
+            forgotten_items=iter([(SPLIT, encode_key((1,)))]),  # type: ignore[arg-type]
+        )
+        store.write(lease, batch, NOW, TTL)
+        assert list(store.block_runs(lease.run)) == [row(SPLIT, 0, status=Status.FAILED)]
+        assert list(store.failures(lease.run)) == [failure(SPLIT, 0)]
+        assert list(store.items(lease.run, SPLIT)) == [items(SPLIT, (), 0, 2)]
+        assert list(store.chunks(lease.run)) == [ChunkRow(0, "s", 0, 9)]
+
+    def test_a_batch_that_breaks_off_midway_writes_nothing(self, store: RunStore, lease: Lease) -> None:
+        def broken() -> Iterator[BlockRunRow]:
+            yield row(LOAD)
+            raise ZeroDivisionError
+
+        batch = WriteBatch(chunks=[ChunkRow(0, "s", 0, 9)], rows=broken(), summary={"x": 1})  # type: ignore[arg-type]
+        with pytest.raises(ZeroDivisionError):
+            store.write(lease, batch, NOW + 1, TTL)
+        assert list(store.block_runs(lease.run)) == list(store.chunks(lease.run)) == []
+        assert store.get(lease.run).summary == {}
+        store.write(lease, WriteBatch(rows=[row(LOAD)]), NOW, TTL)
+
+    def test_statuses_may_come_as_their_enumeration(self, store: RunStore, lease: Lease) -> None:
+        rows = [row(SPLIT, 0)._replace(status=Status.CANCELLED), row(SPLIT, 1)._replace(status=Status.COMPLETED)]
+        store.write(lease, WriteBatch(rows=rows), NOW, TTL)
+        assert [one.status for one in store.block_runs(lease.run)] == [5, 2]
+
+    def test_seventy_thousand_rows_go_in_one_batch(self, store: RunStore, lease: Lease) -> None:
+        rows = [row(SPLIT, number // 300, number % 300) for number in range(70_000)]
+        store.write(lease, WriteBatch(rows=rows[::-1]), NOW, TTL)
+        assert list(store.block_runs(lease.run)) == rows
+
+    def test_uuids_are_any_text(self, store: RunStore) -> None:
+        uuids = ["плата", "a'b\"c", "100%s?", "😀", "Plata", "plata"]
+        run = new_run(blocks=uuids)
+        store.create(run)
+        lease = store.acquire(run.id, HERE, NOW, TTL)
+        rows = [row(uuid, 1) for uuid in uuids]
+        failures = [failure(uuid, 1, error=f"{uuid}: bad") for uuid in uuids]
+        store.write(lease, WriteBatch(rows=rows, failures=failures, summary={uuid: 1 for uuid in uuids}), NOW, TTL)
+        assert list(store.block_runs(run.id)) == rows
+        assert list(store.failures(run.id)) == failures
+        assert [store.block_run(run.id, one.block, one.key) for one in rows] == rows
+        assert store.get(run.id).summary == dict.fromkeys(uuids, 1)
+
+    def test_a_summary_comes_with_its_transaction_and_stays_until_the_next(self, store: RunStore, lease: Lease) -> None:
+        summary: dict[str, JsonValue] = {"blocks": {"load": {"completed": 1}}, "text": "ä\0\ud800", "n": [1.5, None]}
+        store.write(lease, WriteBatch(summary=summary), NOW, TTL)
+        with pytest.raises(StoreError):
+            store.write(lease, WriteBatch(rows=[row("stranger")], summary={"wrong": True}), NOW, TTL)
+        assert store.get(lease.run).summary == summary
+        store.write(lease, WriteBatch(rows=[row(LOAD)]), NOW, TTL)
+        assert store.get(lease.run).summary == summary
+        store.write(lease, WriteBatch(summary={}), NOW, TTL)
+        assert store.get(lease.run).summary == {}
+
+    def test_what_is_forgotten_is_gone_with_its_failure(self, store: RunStore, lease: Lease) -> None:
+        rows = [row(SPLIT, number, status=Status.FAILED) for number in range(4)]
+        failures = [failure(SPLIT, number) for number in range(4)]
+        store.write(lease, WriteBatch(rows=rows, failures=failures), NOW, TTL)
+        gone = [(SPLIT, encode_key((1,))), (SPLIT, encode_key((3,))), (LOAD, b"")]
+        store.write(lease, WriteBatch(forgotten=gone, rows=[row(SPLIT, 3)]), NOW, TTL)
+        assert list(store.block_runs(lease.run)) == [rows[0], rows[2], row(SPLIT, 3)]
+        assert list(store.failures(lease.run)) == [failures[0], failures[2]]
+
+    def test_readers_keep_what_they_began_to_read(self, store: RunStore, lease: Lease, open_store: OpenStore) -> None:
+        old = [row(SPLIT, number) for number in range(3000)]
+        store.write(lease, WriteBatch(rows=old), NOW, TTL)
+        reading = open_store().block_runs(lease.run)
+        found = [next(reading)]
+        new = [row(SPLIT, number, attempts=2) for number in range(3001)]
+        store.write(lease, WriteBatch(rows=new), NOW, TTL)
+        assert found + list(reading) == old
+        assert list(store.block_runs(lease.run)) == new
+
+    def test_an_engine_writes_while_it_reads(self, store: RunStore, lease: Lease) -> None:
+        old = [row(SPLIT, number) for number in range(2500)]
+        store.write(lease, WriteBatch(rows=old), NOW, TTL)
+        for one in store.block_runs(lease.run):
+            if one.key[-1] == 0:
+                store.write(lease, WriteBatch(rows=[one._replace(attempts=2)]), NOW, TTL)
+        abandoned = store.block_runs(lease.run)
+        next(abandoned)
+        del abandoned
+        assert sum(one.attempts == 2 for one in store.block_runs(lease.run)) == 10
+
+    # Failures
+
+    def test_failures_read_in_plan_order_then_key_order(self, store: RunStore, lease: Lease) -> None:
+        failures = [failure(block, *key) for block in (LOAD, SPLIT, FOLD) for key in [(), (1,), (1, 0), (2,)]]
+        store.write(lease, WriteBatch(failures=failures[::-1]), NOW, TTL)
+        assert list(store.failures(lease.run)) == failures
+        assert list(store.failures(lease.run, SPLIT)) == failures[4:8]
+        assert store.failure(lease.run, SPLIT, encode_key((1, 0))) == failures[6]
+        assert store.failure(lease.run, SPLIT, encode_key((7,))) is None
+
+    def test_a_row_stored_anew_ends_its_failure_unless_a_new_one_comes(self, store: RunStore, lease: Lease) -> None:
+        numbers = range(5)
+        rows = [row(SPLIT, number, status=Status.FAILED) for number in numbers]
+        store.write(lease, WriteBatch(rows=rows, failures=[failure(SPLIT, number) for number in numbers]), NOW, TTL)
+        later = failure(SPLIT, 2, error="KeyError: 'x'", group="KeyError: ...")
+        batch = WriteBatch(rows=[row(SPLIT, 1), row(SPLIT, 2, status=Status.FAILED), row(LOAD, 3)], failures=[later])
+        store.write(lease, batch, NOW, TTL)
+        assert list(store.failures(lease.run)) == [failure(SPLIT, 0), later, failure(SPLIT, 3), failure(SPLIT, 4)]
+
+    def test_failures_are_grouped_the_largest_first(self, store: RunStore, lease: Lease) -> None:
+        odd = [failure(FOLD, number, error=f"KeyError: {number}", group="KeyError: ...") for number in range(30)]
+        rare = [failure(SPLIT, 5, error="OSError: 1", group="OSError"), failure(FOLD, 90, error="E", group="E")]
+        early = [failure(LOAD, error="KeyError: first", group="KeyError: ..."), failure(LOAD, 1, error="A", group="A")]
+        store.write(lease, WriteBatch(failures=[*odd[::-1], *rare, *early]), NOW, TTL)
+        groups = store.failure_groups(lease.run, first=3)
+        assert [(group.error, group.count) for group in groups] == [
+            ("KeyError: first", 31),
+            ("A", 1),
+            ("OSError: 1", 1),
+            ("E", 1),
+        ]
+        assert list(groups[0].block_runs) == [(LOAD, ()), (FOLD, (0,)), (FOLD, (1,))]
+        assert len(store.failure_groups(lease.run)[0].block_runs) == 20
+        assert [(group.count, list(group.block_runs)) for group in store.failure_groups(lease.run, first=0)][0] == (31, [])
+
+    def test_a_failure_may_say_anything(self, store: RunStore, lease: Lease) -> None:
+        odd = FailureRow(LOAD, b"", "ValueError: \0 \ud800 é", "ValueError: \0", "Traceback: \udcff\n")
+        store.write(lease, WriteBatch(failures=[odd]), NOW, TTL)
+        found = store.failure(lease.run, LOAD, b"")
+        assert found == FailureRow(LOAD, b"", "ValueError: \\x00 \\ud800 é", "ValueError: \\x00", "Traceback: \\udcff\n")
+
+    # Chunks and items
+
+    def test_chunks_read_by_number(self, store: RunStore, lease: Lease) -> None:
+        chunks = [ChunkRow(number, f"seg-{number % 3}", number * 2**33, 2**20 + number) for number in range(20)]
+        store.write(lease, WriteBatch(chunks=chunks[10:]), NOW, TTL)
+        store.write(lease, WriteBatch(chunks=[*chunks[:10], chunks[15]]), NOW, TTL)
+        assert list(store.chunks(lease.run)) == chunks
+
+    def test_items_read_by_key_and_start(self, store: RunStore, lease: Lease) -> None:
+        first = [items(SPLIT, (0,), start, 3, chunk=start) for start in (0, 3, 6, 1000)]
+        second = [items(SPLIT, (0, 1), 0, 1), items(SPLIT, (2,), 0, 0)]
+        other = [items(LOAD, (), 0, 2)]
+        store.write(lease, WriteBatch(items=[*second, *first[::-1], *other]), NOW, TTL)
+        assert list(store.items(lease.run, SPLIT)) == [*first, *second]
+        assert list(store.items(lease.run, SPLIT, encode_key((0,)))) == first
+        assert list(store.items(lease.run, LOAD, b"")) == other
+        assert list(store.items(lease.run, SPLIT, encode_key((9,)))) == list(store.items(lease.run, FOLD)) == []
+        assert all(type(one.named) is bool for one in store.items(lease.run, SPLIT))
+
+    def test_items_are_replaced_in_one_transaction(self, store: RunStore, lease: Lease) -> None:
+        old = [items(SPLIT, key, start, 4) for key in ((0,), (1,)) for start in (0, 4)]
+        store.write(lease, WriteBatch(items=old), NOW, TTL)
+        new = [items(SPLIT, (1,), 0, 2, chunk=8)]
+        store.write(lease, WriteBatch(items=new, forgotten_items=[(SPLIT, encode_key((1,)))]), NOW, TTL)
+        assert list(store.items(lease.run, SPLIT)) == [*old[:2], *new]
+        again = items(SPLIT, (0,), 4, 9, chunk=9)
+        store.write(lease, WriteBatch(items=[again]), NOW, TTL)
+        assert list(store.items(lease.run, SPLIT)) == [old[0], again, *new]
+
+    # Properties
+
+    @given(data=st.data())
+    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_batches_in_any_order_with_repeats_equal_dictionaries(self, store: RunStore, data: st.DataObject) -> None:
+        run = new_run()
+        store.create(run)
+        lease = store.acquire(run.id, HERE, NOW, TTL)
+        model = _Model()
+        for batch in data.draw(st.lists(_batches(), min_size=1, max_size=6)):
+            store.write(lease, batch, NOW, TTL)
+            model.write(batch)
+        assert list(store.block_runs(run.id)) == model.in_order(model.rows)
+        assert list(store.failures(run.id)) == model.in_order(model.failures)
+        assert [one for block in _PLAN for one in store.items(run.id, block)] == model.in_order(model.items)
+        assert list(store.chunks(run.id)) == [found for _, found in sorted(model.chunks.items())]
+        assert store.get(run.id).summary == model.summary
+        counted = [(group.error, group.count, list(group.block_runs)) for group in store.failure_groups(run.id, first=99)]
+        assert counted == model.groups()
+
+
+class SharedRunStoreContract(_Contract):
+    """Promises of run stores that several processes share."""
+
+    def test_of_engines_that_want_a_run_at_once_exactly_one_gets_it(self, store: RunStore, open_store: OpenStore) -> None:
+        run = new_run()
+        store.create(run)
+        rivals = [(open_store(), Owner("host", pid, 0.5)) for pid in range(4)]
+        together = threading.Barrier(len(rivals))
+        won: list[Lease] = []
+        lost: list[LeaseError] = []
+
+        def compete(own: RunStore, owner: Owner) -> None:
+            together.wait()
+            try:
+                won.append(own.acquire(run.id, owner, NOW, TTL))
+            except LeaseError as error:
+                lost.append(error)
+
+        threads = [threading.Thread(target=compete, args=rival) for rival in rivals]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert (len(won), len(lost)) == (1, 3)
+        assert store.get(run.id).owner == won[0].owner.text
+
+    def test_runs_are_written_at_once(self, store: RunStore, open_store: OpenStore) -> None:
+        rivals = [(open_store(), new_run()) for _ in range(3)]
+        errors: list[BaseException] = []
+
+        def drive(own: RunStore, run: NewRun) -> None:
+            try:
+                own.create(run)
+                lease = own.acquire(run.id, HERE, NOW, TTL)
+                for number in range(20):
+                    own.write(lease, WriteBatch(rows=[row(SPLIT, number, inner) for inner in range(50)]), NOW, TTL)
+                own.finish(lease, WriteBatch(), RunStatus.COMPLETED, NOW)
+            except BaseException as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=drive, args=rival) for rival in rivals]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert errors == []
+        assert [len(list(store.block_runs(run.id))) for _, run in rivals] == [1000, 1000, 1000]
+
+    def test_a_reader_never_sees_half_a_transaction(self, store: RunStore, lease: Lease, open_store: OpenStore) -> None:
+        reader, ended, seen = open_store(), threading.Event(), []
+
+        def read() -> None:
+            while not ended.is_set():
+                seen.append([(one.block, one.attempts) for one in reader.block_runs(lease.run)])
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        try:
+            for number in range(1, 60):
+                rows = [row(block, attempts=number) for block in (FOLD, SPLIT, LOAD)]
+                store.write(lease, WriteBatch(rows=rows), NOW, TTL)
+        finally:
+            ended.set()
+            thread.join()
+        assert all(found == [] or len({attempts for _, attempts in found}) == 1 for found in seen)
+        assert all(len(found) in (0, 3) for found in seen)
+
+    def test_a_reopened_store_holds_what_was_written(self, store: RunStore, lease: Lease, open_store: OpenStore) -> None:
+        store.finish(lease, WriteBatch(rows=[row(LOAD)], summary={"x": 1}), RunStatus.COMPLETED, NOW + 1)
+        record = store.get(lease.run)
+        store.close()
+        again = open_store()
+        assert again.get(lease.run) == record
+        assert list(again.block_runs(lease.run)) == [row(LOAD)]
+
+    def test_a_closed_store_says_so(self, store: RunStore, lease: Lease) -> None:
+        store.close()
+        store.close()
+        with pytest.raises(StoreError):
+            store.get(lease.run)
+        with pytest.raises(StoreError):
+            store.write(lease, WriteBatch(), NOW, TTL)
+
+
+_PLAN = (LOAD, SPLIT, FOLD)
+
+
+class _Model:
+    """What a run store holds, as dictionaries."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[BlockUuid, bytes], BlockRunRow] = {}
+        self.failures: dict[tuple[BlockUuid, bytes], FailureRow] = {}
+        self.items: dict[tuple[BlockUuid, bytes, int], ItemsRow] = {}
+        self.chunks: dict[int, ChunkRow] = {}
+        self.summary: Mapping[str, JsonValue] = {}
+
+    def write(self, batch: WriteBatch) -> None:
+        """The order of a transaction."""
+        for place in batch.forgotten:
+            self.rows.pop(place, None)
+            self.failures.pop(place, None)
+        for place in batch.forgotten_items:
+            self.items = {at: found for at, found in self.items.items() if at[:2] != place}
+        self.chunks.update((found.chunk, found) for found in batch.chunks)
+        self.items.update(((found.block, found.key, found.start), found) for found in batch.items)
+        for found in batch.rows:
+            self.rows[found.block, found.key] = found
+            self.failures.pop((found.block, found.key), None)
+        self.failures.update(((found.block, found.key), found) for found in batch.failures)
+        self.summary = self.summary if batch.summary is None else batch.summary
+
+    @staticmethod
+    def in_order[T](rows: Mapping[tuple[object, ...], T]) -> list[T]:
+        raise NotImplementedError
