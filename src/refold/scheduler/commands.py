@@ -53,7 +53,10 @@ class StartTimer:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """These runs have reached their last status: store it. A run's parents are always recorded before it."""
+    """These runs have reached their last status: store it.
+
+    All inputs of a run that ran are recorded before it; of a streaming producer that is the item, not yet the producer.
+    """
 
     block: int
     runs: Ranges

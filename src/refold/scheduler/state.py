@@ -77,7 +77,7 @@ class State:
         One number for each run, in their order; as ranges, so that a fan-out of a hundred thousand is one pair.
         """
         state = self.blocks[block]
-        if not isinstance(state.space, ProductSpace):
+        if state.cursor is None or not isinstance(state.space, ProductSpace):
             return runs
         factor = sum(other.iterates for other in state.plan.edges[:edge])
         column = state.space.columns[factor]

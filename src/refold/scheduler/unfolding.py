@@ -102,7 +102,7 @@ class Unfolding:
             block.granted.pop(run, None)
             block.paused.discard(run)
             for low, high in block.unopened.pop(run, ()):
-                self._resolve_items(block, low, high, verdict)
+                self._resolve_items(block, low, high, Verdict.FAILED if run in block.doomed else verdict)
         if verdict is Verdict.FAILED and items.size:
             failed = range(start, stop)
             self.doom(items, gather(p for p, run in enumerate(items.parent) if run in failed))
@@ -181,6 +181,7 @@ class Unfolding:
         self.grow(block.items, stop - start)
         if run in block.doomed:
             self.doom(block.items, ((first, last),))
+            self._resolve_items(block, first, last, Verdict.FAILED)
         elif block.plan.batch_mode:
             block.unopened.setdefault(run, []).append((first, last))
         else:
