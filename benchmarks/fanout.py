@@ -46,9 +46,7 @@ def write_project(folder: Path, children: int) -> None:
     pipeline = pipeline.add_block(
         "load", "data_loader", configuration=dynamic, content=_LOADER.format(children=children)
     )
-    pipeline = pipeline.add_block(
-        "transform", "transformer", upstream=["load"], configuration=reduce, content=_CHILD
-    )
+    pipeline = pipeline.add_block("transform", "transformer", upstream=["load"], configuration=reduce, content=_CHILD)
     pipeline.add_block("export", "data_exporter", upstream=["transform"], content=_EXPORTER.format(children=children))
 
 
@@ -83,7 +81,18 @@ def run_once(children: int, workers: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="fanout-") as folder:
         project = Path(folder) / "project"
         write_project(project, children)
-        command = [sys.executable, "-m", "refold.cli", "run", str(project), "fanout", "--json", "--workers", str(workers)]
+        command = [
+            sys.executable,
+        arguments = ["run", str(project), "fanout", "--json", "--workers", str(workers)]
+        command = [sys.executable, "-m", "refold.cli", *arguments]
+            "refold.cli",
+            "run",
+            str(project),
+            "fanout",
+            "--json",
+            "--workers",
+            str(workers),
+        ]
         begin = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         watch = Watch(process.pid)

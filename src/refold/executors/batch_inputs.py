@@ -3,47 +3,41 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from refold.languages.arguments import Argument, Feed
 from refold.languages.keywords import merge_keywords
 from refold.model.keys import block_run_uuid
 from refold.ports.executor import Batch, BlockTask, InputKind, RunContext, Spans
-from refold.ports.output_store import Item, Output, OutputStore, Shape
-
-_FEEDS = {
-    InputKind.ITEM: Feed.ITEM,
-    InputKind.CHILD: Feed.CHILD,
-    InputKind.STATIC: Feed.STATIC,
-    InputKind.REDUCED: Feed.REDUCED,
-}
+from refold.ports.output_store import Chunk, Item, Output, OutputStore, Shape
 
 
 class _Records:
-    """The records of some spans, by their place in them; neighbours are found without a search."""
+    """The records of some spans, by their place in them; the chunk of the last one asked for is kept at hand."""
 
     def __init__(self, store: OutputStore, spans: Spans) -> None:
         self._store = store
         self._spans = spans
-        self._at = 0
-        self._before = 0
-        """How many records lie before the span that was used last."""
+        self._next = 0
+        """Number of the span after the one at hand."""
+        self._from = self._until = 0
+        """The places of the span at hand."""
+        self._shift = 0
+        """What makes a place a position in its chunk."""
+        self._chunk: Chunk | None = None
 
     def item(self, place: int) -> Item:
         """The item at a place."""
-        span, position = self._find(place)
-        return self._store.read(self._spans[span].chunk).item(position)
+        return self._chunk_of(place).item(place + self._shift)
 
     def label(self, place: int) -> str | None:
         """The item's own label."""
-        span, position = self._find(place)
-        return self._store.read(self._spans[span].chunk).label(position)
+        return self._chunk_of(place).label(place + self._shift)
 
     def output(self, place: int) -> Output:
         """The output at a place."""
-        span, position = self._find(place)
-        return self._store.read(self._spans[span].chunk).output(position)
+        return self._chunk_of(place).output(place + self._shift)
 
     def outputs(self) -> Iterator[Output]:
         """All outputs, in order."""
@@ -52,16 +46,19 @@ class _Records:
             for position in range(span.start, span.stop):
                 yield chunk.output(position)
 
-    def _find(self, place: int) -> tuple[int, int]:
-        if place < self._before:
-            self._at = self._before = 0
-        while True:
-            span = self._spans[self._at]
-            length = span.stop - span.start
-            if place < self._before + length:
-                return self._at, span.start + place - self._before
-            self._before += length
-            self._at += 1
+    def _chunk_of(self, place: int) -> Chunk:
+        chunk = self._chunk
+        if chunk is not None and self._from <= place < self._until:
+            return chunk
+        if place < self._from:
+            self._next = self._from = self._until = 0
+        while place >= self._until:
+            span = self._spans[self._next]
+            self._from, self._until = self._until, self._until + span.stop - span.start
+            self._next += 1
+        self._shift = span.start - self._from
+        chunk = self._chunk = self._store.read(span.chunk)
+        return chunk
 
 
 class BatchInputs:
@@ -71,32 +68,14 @@ class BatchInputs:
         self._context = context
         self._task = task
         self._batch = batch
-        self._records = [_Records(store, spans) for spans in batch.inputs]
+        records = [_Records(store, spans) for spans in batch.inputs]
         self._trail = [None if spans is None else _Records(store, spans) for spans in batch.trail]
-        self._constant: list[Argument | None] = [
-            self._shared(kind, records) for kind, records in zip(task.inputs, self._records, strict=True)
-        ]
+        self._readers = [_READERS[kind](each) for kind, each in zip(task.inputs, records, strict=True)]
         self._keywords: tuple[Mapping[str, object], Mapping[str, object]] | None = None
 
     def arguments(self, position: int) -> list[Argument]:
         """One for each upstream, freshly decoded: a run that changes its input changes nobody else's."""
-        found: list[Argument] = []
-        for kind, records, constant in zip(self._task.inputs, self._records, self._constant, strict=True):
-            if constant is not None:
-                found.append(constant)
-            elif kind is InputKind.ITEM:
-                item = records.item(position)
-                found.append(Argument(Feed.ITEM, Output(Shape.VALUE, (item.value,))))
-            else:
-                shared = kind is InputKind.STATIC
-                found.append(Argument(_FEEDS[kind], records.output(0 if shared else position)))
-        return found
-
-    def _shared(self, kind: InputKind, records: _Records) -> Argument | None:
-        """The list over a reducing edge, where just one run reads it."""
-        if kind is not InputKind.REDUCED or self._batch.length > 1:
-            return None
-        return Argument(Feed.REDUCED, Output(Shape.VALUE, (reduced_list(records.outputs()),)))
+        return [read(position) for read in self._readers]
 
     def labels(self, position: int) -> tuple[str, ...]:
         """The run's labels, one an axis, outermost first."""
@@ -150,3 +129,32 @@ def reduced_list(outputs: Iterator[Output] | Sequence[Output]) -> list[object]:
     for output in outputs:
         reduced.extend(output.values)
     return reduced
+
+
+_Read = Callable[[int], Argument]
+"""What an upstream hands over to the run at a position."""
+
+
+def _items(records: _Records) -> _Read:
+    item, shape = records.item, Shape.VALUE
+    return lambda position: Argument(Feed.ITEM, Output(shape, (item(position).value,)))
+
+
+def _children(records: _Records) -> _Read:
+    return lambda position: Argument(Feed.CHILD, records.output(position))
+
+
+def _static(records: _Records) -> _Read:
+    return lambda _position: Argument(Feed.STATIC, records.output(0))
+
+
+def _reduced(records: _Records) -> _Read:
+    return lambda _position: Argument(Feed.REDUCED, Output(Shape.VALUE, (reduced_list(records.outputs()),)))
+
+
+_READERS: dict[InputKind, Callable[[_Records], _Read]] = {
+    InputKind.ITEM: _items,
+    InputKind.CHILD: _children,
+    InputKind.STATIC: _static,
+    InputKind.REDUCED: _reduced,
+}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from types import AsyncGeneratorType, GeneratorType
 
 from refold.errors import BlockError, BlockTimeoutError, RefoldError, StoreError
 from refold.executors.async_batch import AsyncBatch
@@ -47,21 +47,21 @@ class _Execution:
     task: BlockTask
     inputs: BatchInputs
     item_chunks: list[ChunkRef] = field(default_factory=list)
-    producing: dict[int, tuple[Production, Call, float]] = field(default_factory=dict)
-    """Generators that are not exhausted: with their calls, and when they began."""
+    call: Call | None = None
+    """The call of the run that is being executed."""
+    producing: dict[int, tuple[Production, Call]] = field(default_factory=dict)
+    """Generators that are not exhausted."""
     recalled: bool = False
     """Whether what has not begun is to be handed back."""
 
-    def call(self, code: BlockCode, position: int) -> Call:
+    def make_call(self, code: BlockCode, position: int) -> Call:
         """What is called for a run. Raises StoreError when an input cannot be read."""
-        arguments = self.inputs.arguments(position)
-        return Call(
-            code,
-            arguments,
-            partial(self.inputs.keywords, position),
-            partial(self.inputs.uuid, position),
-            self.run.context.mage_outputs,
-        )
+        inputs = self.inputs
+        name, keywords = partial(inputs.uuid, position), partial(inputs.keywords, position)
+        mage_outputs = self.run.context.mage_outputs
+        call = Call(position, time.time(), code, inputs.arguments(position), keywords, name, mage_outputs)
+        self.call = call
+        return call
 
 
 class BatchRunner:
@@ -132,8 +132,7 @@ class BatchRunner:
             self._fail_all(batch, code)
         elif code.main.is_async and not task.dynamic:
             self._put_cursor(batch.id, MANY, time.monotonic())
-            AsyncBatch(batch, opened, self._reporter, partial(execution.call, code), partial(judge, task, code)).run()
-            self._put_cursor(batch.id, IDLE, 0.0)
+            AsyncBatch(batch, opened, self._reporter, partial(execution.make_call, code), partial(judge, task)).run()
         else:
             self._run_each(execution, code)
         self._leave(execution)
@@ -142,9 +141,9 @@ class BatchRunner:
         """Goes on with a generator that was paused."""
         execution = self._executions[batch]
         self._enter(execution)
-        self._on(execution, position)
-        production, call, started = execution.producing[position]
-        self._conclude(execution, position, call, started, partial(self._produce, execution, production, call, started))
+        production, call = execution.producing[position]
+        execution.call = call
+        self._attempt(execution, position, partial(self._produce, execution, production, call))
         self._leave(execution)
 
     def drop_paused(self, run: RunId) -> None:
@@ -153,11 +152,11 @@ class BatchRunner:
             if execution.batch.run != run:
                 continue
             self._enter(execution)
-            for position, (production, _call, started) in tuple(execution.producing.items()):
+            for position, (production, call) in tuple(execution.producing.items()):
                 if production.paused:
                     production.close()
                     del execution.producing[position]
-                    self._reporter.ended(position, Outcome.CANCELLED, started, time.time())
+                    self._reporter.ended(position, Outcome.CANCELLED, call.started, time.time())
             self._leave(execution)
 
     def _enter(self, execution: _Execution) -> None:
@@ -166,6 +165,8 @@ class BatchRunner:
         self._reporter.begin(execution.batch, execution.run, partial(self._published, execution))
 
     def _leave(self, execution: _Execution) -> None:
+        set_speaker(None)
+        self._put_cursor(execution.batch.id, IDLE, 0.0)
         if not execution.producing:
             del self._executions[execution.batch.id]
         execution.run.log.flush()
@@ -177,88 +178,68 @@ class BatchRunner:
 
     def _run_each(self, execution: _Execution, code: BlockCode) -> None:
         batch, opened = execution.batch, execution.run
+        run_one = self._begin_production if execution.task.dynamic else self._run_one
         for position in range(batch.length):
             if opened.cancelled or execution.recalled:
                 rest = list(range(position, batch.length))
                 self._reporter.handed_back(rest, Outcome.CANCELLED if opened.cancelled else Outcome.UNSTARTED)
                 return
-            started = time.time()
-            self._on(execution, position)
-            try:
-                call = execution.call(code, position)
-            except StoreError as error:
-                self._reporter.ended(position, Outcome.FAILED, started, time.time(), failure_of(error))
-                continue
-            work = self._begin_production if execution.task.dynamic else self._call
-            self._conclude(execution, position, call, started, partial(work, execution, position, call, started))
+            execution.call = None
+            self._attempt(execution, position, partial(run_one, execution, code, position))
 
-    def _on(self, execution: _Execution, position: int) -> None:
+    def _attempt(self, execution: _Execution, position: int, work: Callable[[], None]) -> None:
+        """Does the work of one run; what it raises ends the run, never the worker: `sys.exit` included."""
         self._put_cursor(execution.batch.id, position, time.monotonic())
         set_speaker(partial(execution.inputs.uuid, position))
-
-    def _conclude(
-        self, execution: _Execution, position: int, call: Call, started: float, work: Callable[[], None]
-    ) -> None:
-        """Does the work of one run, and reports it if it raises."""
         try:
             work()
-        except Cancelled:
-            self._end(execution, position, call, started, Outcome.CANCELLED, None)
-        except Overdue:
-            error = BlockTimeoutError(f"ran longer than its timeout of {execution.task.timeout:g} seconds")
-            self._end(execution, position, call, started, Outcome.FAILED, error)
-        except BaseException as error:  # sys.exit and the like end the child, never the worker
-            self._end(execution, position, call, started, Outcome.FAILED, error)
+        except BaseException as error:
+            self._fail(execution, position, error)
         finally:
             end_lines()
-            set_speaker(None)
-            self._put_cursor(execution.batch.id, IDLE, 0.0)
 
-    def _end(
-        self,
-        execution: _Execution,
-        position: int,
-        call: Call,
-        started: float,
-        outcome: Outcome,
-        error: BaseException | None,
-    ) -> None:
+    def _fail(self, execution: _Execution, position: int, error: BaseException) -> None:
         execution.producing.pop(position, None)
-        failure = None if error is None else failure_of(error)
+        if isinstance(error, Overdue):
+            error = BlockTimeoutError(f"ran longer than its timeout of {execution.task.timeout:g} seconds")
+        cancelled = isinstance(error, Cancelled)
+        failure = None if cancelled else failure_of(error)
+        call, now = execution.call, time.time()
+        if call is not None:
+            status = CallbackStatus.CANCELLED if cancelled else CallbackStatus.FAILURE
+            call.call_back(status, None, None if cancelled else error)
+        outcome = Outcome.CANCELLED if failure is None else Outcome.FAILED
         if failure is not None and failure.for_good:
             outcome = Outcome.FAILED_FOR_GOOD
-        status = CallbackStatus.FAILURE if error is not None else CallbackStatus.CANCELLED
-        call.call_back(status, None, error)
-        self._reporter.ended(position, outcome, started, time.time(), failure)
+        self._reporter.ended(position, outcome, now if call is None else call.started, now, failure)
 
-    def _call(self, execution: _Execution, position: int, call: Call, started: float) -> None:
+    def _run_one(self, execution: _Execution, code: BlockCode, position: int) -> None:
         """One run of a block that is not dynamic."""
+        call = execution.make_call(code, position)
         self._interrupts.enter(execution.task.timeout)
         try:
-            holds = not call.code.conditions or call.conditions_hold()
-            outcome, output = judge(execution.task, call.code, call, call.main()) if holds else _CONDITION_FAILED
+            holds = not code.conditions or call.conditions_hold()
+            outcome, output = judge(execution.task, call, call.main()) if holds else _CONDITION_FAILED
         finally:
             self._interrupts.leave()
-        self._complete(call, position, outcome, output, started)
-
-    def _complete(self, call: Call, position: int, outcome: Outcome, output: Output | None, started: float) -> None:
         if output is None:
-            self._reporter.ended(position, outcome, started, time.time())
+            self._reporter.ended(position, outcome, call.started, time.time())
             return
-        if call.code.callbacks:
+        if code.callbacks:
             call.call_back(CallbackStatus.SUCCESS, output, None)
-        self._reporter.completed(position, output, outcome, started, time.time())
+        self._reporter.completed(position, output, outcome, call.started, time.time())
 
-    def _begin_production(self, execution: _Execution, position: int, call: Call, started: float) -> None:
+    def _begin_production(self, execution: _Execution, code: BlockCode, position: int) -> None:
         """One run of a dynamic block."""
+        call = execution.make_call(code, position)
         self._interrupts.enter(execution.task.timeout)
         try:
-            holds = not call.code.conditions or call.conditions_hold()
+            holds = not code.conditions or call.conditions_hold()
             returned = call.main() if holds else None
         finally:
             self._interrupts.leave()
         if not holds:
-            self._reporter.ended(position, Outcome.CONDITION_FAILED, started, time.time())
+            self._reporter.ended(position, Outcome.CONDITION_FAILED, call.started, time.time())
             return
         batch = execution.batch
         production = Production(
@@ -268,15 +249,16 @@ class BatchRunner:
             scratch=execution.run.scratch_builder() if position in batch.known else None,
             interrupts=self._interrupts,
             timeout=execution.task.timeout,
-            kept=[] if call.code.tests or call.code.callbacks else None,
+            kept=[] if code.tests or code.callbacks else None,
             credit=batch.credit,
             credit_bytes=batch.credit_bytes,
         )
-        self._produce(execution, production, call, started)
+        self._produce(execution, production, call)
 
-    def _produce(self, execution: _Execution, production: Production, call: Call, started: float) -> None:
+    def _produce(self, execution: _Execution, production: Production, call: Call) -> None:
+        """Takes items until there are no more, or the credit is used up."""
         position = production.position
-        execution.producing[position] = (production, call, started)
+        execution.producing[position] = (production, call)
         if not production.streams:
             production.give_returned(self._reporter)
         else:
@@ -288,7 +270,7 @@ class BatchRunner:
                     return
         self._end_production(execution, production, call)
         del execution.producing[position]
-        self._reporter.completed(position, None, Outcome.COMPLETED, started, time.time())
+        self._reporter.completed(position, None, Outcome.COMPLETED, call.started, time.time())
 
     def _pause(self, production: Production) -> bool:
         """Gives the slot back, unless a pull came meanwhile."""
@@ -327,22 +309,23 @@ class BatchRunner:
             _LOG.warning("the visible output files could not be written: %s", error)
 
 
+_GENERATORS = (GeneratorType, AsyncGeneratorType)
 _CONDITION_FAILED: tuple[Outcome, Output | None] = (Outcome.CONDITION_FAILED, None)
 
 
-def judge(task: BlockTask, code: BlockCode, call: Call, returned: object) -> tuple[Outcome, Output | None]:
+def judge(task: BlockTask, call: Call, returned: object) -> tuple[Outcome, Output | None]:
     """What a returned value means: the outcome, and the output unless the run is not over.
 
     Raises TestFailedError, and BlockError for a generator of a block that is not dynamic.
     """
     if task.type is BlockType.SENSOR and not returned:
         return Outcome.NOT_YET, None
-    if inspect.isgenerator(returned) or inspect.isasyncgen(returned):
+    if isinstance(returned, _GENERATORS):
         raise BlockError(
             "returned a generator, but the block is not dynamic",
             fix="Set `configuration: {dynamic: true}` to make a run of each item, or return a list.",
         )
     output = Output.of(returned)
-    if code.tests:
+    if call.code.tests:
         call.test(spread(output, task.axes > 0))
-    return (Outcome.COMPLETED_FALSE if code.stops and not returned else Outcome.COMPLETED), output
+    return (Outcome.COMPLETED_FALSE if call.code.stops and not returned else Outcome.COMPLETED), output

@@ -23,10 +23,14 @@ Keywords = Callable[[], Mapping[str, object]]
 """Gives a run's keyword arguments; asked only where a function takes them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """The functions of a block, and what one of its runs calls them with."""
 
+    position: int
+    """The run's position in its batch."""
+    started: float
+    """Seconds since the epoch."""
     code: BlockCode
     arguments: Sequence[Argument]
     keywords: Keywords

@@ -130,7 +130,7 @@ class _Stream(io.TextIOBase):
         self._capture = capture
         self._name = name
         self._beneath = beneath
-        self._open: dict[tuple[int, int], str] = {}
+        self.unfinished: dict[tuple[int, int], str] = {}
         """Lines without an end yet, by thread and speaker."""
 
     def writable(self) -> bool:
@@ -147,11 +147,11 @@ class _Stream(io.TextIOBase):
         if speaker is None or self._capture.log is None:
             return self._beneath.write(text)
         here = (threading.get_ident(), id(speaker))
-        *lines, rest = (self._open.pop(here, "") + text).split("\n")
+        *lines, rest = (self.unfinished.pop(here, "") + text).split("\n")
         for line in lines:
             self._capture.write(self._name, line)
         if rest:
-            self._open[here] = rest
+            self.unfinished[here] = rest
         return len(text)
 
     def flush(self) -> None:
@@ -161,7 +161,7 @@ class _Stream(io.TextIOBase):
     def end_line(self) -> None:
         """The block run is over: a line without an end is a line."""
         speaker = _speaker.get()
-        rest = self._open.pop((threading.get_ident(), id(speaker)), "") if self._open else ""
+        rest = self.unfinished.pop((threading.get_ident(), id(speaker)), "")
         if rest:
             self._capture.write(self._name, rest)
 
@@ -169,5 +169,5 @@ class _Stream(io.TextIOBase):
 def end_lines() -> None:
     """The block run is over: what it printed last needs no newline to be kept."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, _Stream):
+        if type(stream) is _Stream and stream.unfinished:
             stream.end_line()

@@ -92,6 +92,10 @@ class Production:
         if isinstance(unfolded, ItemRows):
             self._give_rows(unfolded, reporter)
             return
+        if self.scratch is None:
+            reporter.give_all(self.position, unfolded.items())
+            self.given = len(unfolded)
+            return
         for item in unfolded.items():
             self._give(item, reporter)
         self._check_count()

@@ -10,8 +10,9 @@ from __future__ import annotations
 import threading
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from refold.errors import StoreError
 from refold.executors.failures import failure_of
@@ -28,6 +29,8 @@ EAGER_DELAY = 0.001
 """The same while other workers are idle."""
 LARGEST = 2**20
 """Bytes that wait at most."""
+_PORTION = 512
+"""Items of a returned list that are stored before another thread may publish."""
 
 Send = Callable[[list[Report]], None]
 OnPublish = Callable[[ChunkRef, list[int]], None]
@@ -133,6 +136,24 @@ class Reporter:
                 self._waiting.items.append(_Given(position, index, 1, first, size))
             self._added()
             return size
+
+    def give_all(self, position: int, items: Iterable[Item]) -> None:
+        """A run of a dynamic block returned these items; the same as giving them one by one, from index 0."""
+        remaining, start = iter(items), 0
+        while True:
+            with self.lock:
+                builder = self._check()
+                first, before = len(builder), builder.size
+                for item in islice(remaining, _PORTION):
+                    builder.add_item(item)
+                    if builder.size >= LARGEST:
+                        break
+                length = len(builder) - first
+                if not length:
+                    return
+                self._waiting.items.append(_Given(position, start, length, first, builder.size - before))
+                start += length
+                self._added()
 
     def give_rows(self, position: int, rows: ItemRows) -> None:
         """A run of a dynamic block returned a frame, whose rows are its items."""

@@ -64,7 +64,7 @@ def _refers_to_local_code(data: bytes) -> bool:
         return True
     if "cloudpickle" not in sys.modules:
         return False
-    from cloudpickle.cloudpickle import list_registry_pickle_by_value  # type: ignore[import-untyped]
+    from cloudpickle.cloudpickle import list_registry_pickle_by_value
 
     return any(name.encode() in data for name in list_registry_pickle_by_value())
 
@@ -81,7 +81,7 @@ _pickler: Callable[[io.BytesIO, int], pickle.Pickler] | None = None
 def _by_value_pickler() -> Callable[[io.BytesIO, int], pickle.Pickler]:
     global _pickler  # noqa: PLW0603 # made once, when cloudpickle is first needed
     if _pickler is None:
-        import cloudpickle  # type: ignore[import-untyped]
+        import cloudpickle
 
         class StrictPickler(cloudpickle.Pickler):  # type: ignore[misc] # untyped base
             def reducer_override(self, obj: object) -> Any:

@@ -7,7 +7,6 @@ It is found again by `(segment, offset, length)`, and a record in it by its posi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
@@ -21,8 +20,7 @@ class Shape(IntEnum):
     TUPLE = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """What one block run returned."""
 
     shape: Shape

@@ -202,10 +202,11 @@ class OutputStoreContract:
         builder.add_rows(pd.DataFrame({"n": [1.0, 2.0]}), None)
         builder.add_rows(pd.DataFrame({"tags": [["a"], ["b"]]}), None)
         chunk = store.read(builder.publish())
-        number, tags = chunk.item(0).value, chunk.item(2).value
+        number = chunk.item(0).value
         number["n"] = 99.0  # type: ignore[index] # a Series
-        tags["tags"].append("changed")  # type: ignore[index]
         assert chunk.item(0).value["n"] == 1.0  # type: ignore[index]
+        tags = chunk.item(2).value
+        tags["tags"].append("changed")  # type: ignore[index]
         assert chunk.item(2).value["tags"] == ["a"]  # type: ignore[index]
 
     @pytest.mark.parametrize("returned", [None, 7, {"id": 1}, [1, 2], [], [(1,), {2}], {3}], ids=repr)

@@ -463,7 +463,7 @@ class RunStoreContract(_Contract):
         lease = store.acquire(run.id, HERE, NOW, TTL)
         rows = [row(uuid, 1) for uuid in uuids]
         failures = [failure(uuid, 1, error=f"{uuid}: bad") for uuid in uuids]
-        store.write(lease, WriteBatch(rows=rows, failures=failures, summary={uuid: 1 for uuid in uuids}), NOW, TTL)
+        store.write(lease, WriteBatch(rows=rows, failures=failures, summary=dict.fromkeys(uuids, 1)), NOW, TTL)
         assert list(store.block_runs(run.id)) == rows
         assert list(store.failures(run.id)) == failures
         assert [store.block_run(run.id, one.block, one.key) for one in rows] == rows

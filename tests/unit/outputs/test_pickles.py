@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import cloudpickle  # type: ignore[import-untyped]
+import cloudpickle
 import pytest
 
 from refold.errors import BlockTimeoutError, StoreError
@@ -138,11 +138,17 @@ def test_a_value_whose_class_is_gone_is_an_error_that_says_so(module: ModuleType
         decode(codec, data)
 
 
-class TimesOut:
+class TimesOutOnce:
+    def __init__(self) -> None:
+        self.times = 0
+
     def __reduce__(self) -> tuple[object, ...]:
-        raise BlockTimeoutError("took too long")
+        self.times += 1
+        if self.times == 1:
+            raise BlockTimeoutError("took too long")
+        return int, ()
 
 
 def test_a_timeout_while_a_value_is_encoded_stays_a_timeout() -> None:
     with pytest.raises(BlockTimeoutError):
-        encode([TimesOut()])
+        encode([TimesOutOnce()])
