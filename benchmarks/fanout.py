@@ -81,18 +81,8 @@ def run_once(children: int, workers: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="fanout-") as folder:
         project = Path(folder) / "project"
         write_project(project, children)
-        command = [
-            sys.executable,
         arguments = ["run", str(project), "fanout", "--json", "--workers", str(workers)]
         command = [sys.executable, "-m", "refold.cli", *arguments]
-            "refold.cli",
-            "run",
-            str(project),
-            "fanout",
-            "--json",
-            "--workers",
-            str(workers),
-        ]
         begin = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         watch = Watch(process.pid)

@@ -41,6 +41,10 @@ class NotFoundError(BadInputError):
     """Raised when a run, a block run or an output that was asked for does not exist."""
 
 
+class PipelineRunError(RefoldError):
+    """Raised when a pipeline run that Python code asked for (`execute_sync`) has not completed."""
+
+
 class BlockError(RefoldError):
     """Raised when a block run fails for a reason that Refold found: the failure of that block run alone."""
 

@@ -79,7 +79,12 @@ def _is_async(block: Block, source: Source) -> bool:
 
 
 def make_context(
-    prepared: PreparedPipeline, run: RunId, variables: Mapping[str, JsonValue], started_at: float, run_tests: bool
+    prepared: PreparedPipeline,
+    run: RunId,
+    variables: Mapping[str, JsonValue],
+    started_at: float,
+    run_tests: bool,
+    run_sensors: bool = True,
 ) -> RunContext:
     """What all block runs of the pipeline run share."""
     pipeline = prepared.pipeline
@@ -93,6 +98,7 @@ def make_context(
         variables={**pipeline.variables, **variables},
         started_at=started_at,
         run_tests=run_tests,
+        run_sensors=run_sensors,
         mage_outputs=project.feature("mage_outputs"),
         requirements=tuple(requirements_for(project, pipeline)),
         durable=is_durable(project),
@@ -101,28 +107,29 @@ def make_context(
 
 def make_tasks(prepared: PreparedPipeline, run: RunId) -> tuple[BlockTask, ...]:
     """What workers must know of each block."""
-    tasks = []
-    for block, planned in zip(prepared.blocks, prepared.plan.blocks, strict=True):
-        tasks.append(
-            BlockTask(
-                run=run,
-                number=planned.number,
-                block=block.uuid,
-                type=block.type,
-                language=block.language,
-                source=prepared.sources[block.uuid],
-                configuration=dict(block.configuration),
-                inputs=tuple(_input_kind(prepared.plan, edge.upstream, edge.reduces) for edge in planned.edges),
-                axes=len(planned.axes),
-                dynamic=planned.dynamic,
-                timeout=block.timeout,
-                run_tests=block.run_tests,
-                conditional=block.conditional,
-                conditions=tuple(prepared.sources[uuid] for uuid in block.conditionals),
-                callbacks=tuple(prepared.sources[uuid] for uuid in block.callbacks),
-            )
-        )
-    return tuple(tasks)
+    return tuple(make_task(prepared, planned.number, run) for planned in prepared.plan.blocks)
+
+
+def make_task(prepared: PreparedPipeline, number: int, run: RunId) -> BlockTask:
+    """What workers must know of one block, by its number in the plan."""
+    block, planned = prepared.blocks[number], prepared.plan.blocks[number]
+    return BlockTask(
+        run=run,
+        number=number,
+        block=block.uuid,
+        type=block.type,
+        language=block.language,
+        source=prepared.sources[block.uuid],
+        configuration=dict(block.configuration),
+        inputs=tuple(_input_kind(prepared.plan, edge.upstream, edge.reduces) for edge in planned.edges),
+        axes=len(planned.axes),
+        dynamic=planned.dynamic,
+        timeout=block.timeout,
+        run_tests=block.run_tests,
+        conditional=block.conditional,
+        conditions=tuple(prepared.sources[uuid] for uuid in block.conditionals),
+        callbacks=tuple(prepared.sources[uuid] for uuid in block.callbacks),
+    )
 
 
 def _input_kind(plan: Plan, upstream: int, reduces: bool) -> InputKind:
@@ -160,9 +167,9 @@ def make_retry_setup(
     refs = [ChunkRef(row.segment, row.offset, row.length) for row in store.chunks(record.id)]
     outputs = open_outputs(context)
 
-    def labels_of(row: ItemsRow) -> Sequence[str | None]:
-        chunk = outputs.read(refs[row.chunk])
-        return [chunk.label(position) if row.named else None for position in range(row.first, row.first + row.length)]
+    def labels_of(ref: ChunkRef, first: int, length: int) -> Sequence[str | None]:
+        chunk = outputs.read(ref)
+        return [chunk.label(position) for position in range(first, first + length)]
 
     kept = [block.uuid for block in prepared.blocks if block.uuid not in forget]
     return RunSetup(
@@ -172,14 +179,7 @@ def make_retry_setup(
         blocks=prepared.snapshot,
         chunks=refs,
         recollection=Recollection(
-            _completed_rows(store, record.id, kept),
-            (
-                row
-                for block in prepared.plan.blocks
-                if block.dynamic
-                for row in _items(store, record.id, block.uuid, kept)
-            ),
-            labels_of,
+            _completed_rows(store, record.id, kept), _items(store, prepared, record.id, kept), refs, labels_of
         ),
     )
 
@@ -189,8 +189,10 @@ def _completed_rows(store: RunStore, run: RunId, kept: Iterable[BlockUuid]) -> I
         yield from store.block_runs(run, block, _COMPLETED)
 
 
-def _items(store: RunStore, run: RunId, block: BlockUuid, kept: Sequence[BlockUuid]) -> Iterable[ItemsRow]:
-    return store.items(run, block) if block in kept else ()
+def _items(store: RunStore, prepared: PreparedPipeline, run: RunId, kept: Sequence[BlockUuid]) -> Iterable[ItemsRow]:
+    for block in prepared.plan.blocks:
+        if block.dynamic and block.uuid in kept:
+            yield from store.items(run, block.uuid)
 
 
 def _changed_blocks(prepared: PreparedPipeline, record: RunRecord) -> set[BlockUuid]:

@@ -6,7 +6,7 @@ import os
 import secrets
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,15 +16,14 @@ from refold.api.run_setup import PreparedPipeline, make_context, make_retry_setu
 from refold.api.wiring import ExecutorKind, make_executor, open_project_store
 from refold.engine.engine import Engine, Observer
 from refold.engine.ownership import is_alive, this_process
-from refold.engine.pipeline_run import RunSetup
-from refold.errors import LeaseError
+from refold.engine.pipeline_run import LEASE_SECONDS, RunSetup
+from refold.errors import BadInputError, LeaseError
 from refold.executors.inline import InlineExecutor
-from refold.executors.processes import ProcessExecutor
 from refold.model.block import JsonValue
 from refold.model.keys import RunId
 from refold.model.pipeline import Pipeline
 from refold.ports.clock import Clock, SystemClock
-from refold.ports.run_store import NewRun, Owner, RunRecord, RunStore
+from refold.ports.run_store import Control, NewRun, Owner, RunRecord, RunStatus, RunStore, WriteBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +36,17 @@ class RunOptions:
     executor: ExecutorKind = ExecutorKind.AUTO
     workers: int | None = None
     """Most worker processes; None for one a core."""
+    run_sensors: bool = True
+    """False: sensors are not asked, and count as saying yes."""
 
     def as_json(self) -> dict[str, JsonValue]:
         """What a retry takes over."""
-        return {"run_tests": self.run_tests, "executor": self.executor.value, "workers": self.workers}
+        return {
+            "run_tests": self.run_tests,
+            "run_sensors": self.run_sensors,
+            "executor": self.executor.value,
+            "workers": self.workers,
+        }
 
     @classmethod
     def of(cls, record: RunRecord) -> RunOptions:
@@ -51,6 +57,7 @@ class RunOptions:
             record.options.get("run_tests") is not False,
             ExecutorKind(str(record.options.get("executor", "auto"))),
             workers if isinstance(workers, int) else None,
+            record.options.get("run_sensors") is not False,
         )
 
 
@@ -75,7 +82,7 @@ def run_pipeline(pipeline: Pipeline, options: RunOptions | None = None, observer
         now = clock.now()
         project = str(pipeline.project.path)
         store.create(NewRun(run, project, pipeline.uuid, now, options.variables, options.as_json(), prepared.snapshot))
-        context = make_context(prepared, run, options.variables, now, options.run_tests)
+        context = make_context(prepared, run, options.variables, now, options.run_tests, options.run_sensors)
         return _drive(store, prepared, make_setup(prepared, context), options, clock, observer)
     finally:
         store.close()
@@ -86,12 +93,21 @@ def retry_run(
 ) -> RunRecord:
     """Runs what is incomplete of a run, or all from a block on; the run as stored.
 
-    Raises LeaseError while an engine drives it, NotFoundError for an unknown block, else as `run_pipeline`.
+    Raises LeaseError while an engine drives it, NotFoundError for an unknown block, BadInputError for a run of one
+    block alone, else as `run_pipeline`.
     """
+    alone = record.options.get("block")
+    if alone is not None:
+        raise BadInputError(
+            f"run {record.id} ran the block `{alone}` alone, and cannot be retried",
+            fix=f"Run it again: refold run {pipeline.project.path} {pipeline.uuid} --block-uuid {alone}",
+        )
     prepared = prepare(pipeline)
     options = RunOptions.of(record)
     release_dead(store, record)
-    context = make_context(prepared, record.id, record.variables, record.created_at, options.run_tests)
+    context = make_context(
+        prepared, record.id, record.variables, record.created_at, options.run_tests, options.run_sensors
+    )
     setup = make_retry_setup(prepared, context, store, record, from_block)
     return _drive(store, prepared, setup, options, SystemClock(), observer)
 
@@ -119,6 +135,24 @@ def is_interrupted(record: RunRecord, now: float) -> bool:
     return alive is False or (alive is None and (record.lease_expires_at or 0.0) < now)
 
 
+def request_cancel(store: RunStore, record: RunRecord) -> bool:
+    """Stops a run: an engine that drives it is asked to; without one it is cancelled here and now.
+
+    Whether it is cancelled already: otherwise its engine will see to it. Raises BadInputError when the run is over,
+    LeaseError when an engine takes it up at this moment.
+    """
+    if record.status.ended:
+        raise BadInputError(f"the run is over: {record.status}", where=f"run {record.id}")
+    now = SystemClock().now()
+    if record.owner is not None and not is_interrupted(record, now):
+        store.request(record.id, Control.CANCEL, now)
+        return False
+    release_dead(store, record)
+    lease = store.acquire(record.id, this_process(), now, LEASE_SECONDS)
+    store.finish(lease, WriteBatch(), RunStatus.CANCELLED, now)
+    return True
+
+
 def _drive(
     store: RunStore,
     prepared: PreparedPipeline,
@@ -129,9 +163,17 @@ def _drive(
 ) -> RunRecord:
     executor = make_executor(options.executor, prepared.plan, options.workers)
     engine = Engine(store, executor, clock, this_process(), observer)
+
+    def cancel() -> None:
+        engine.cancel_all()
+        if isinstance(executor, InlineExecutor):
+            executor.interrupt()
+
     try:
-        engine.add(setup)
-        with _cancelled_by_ctrl_c(engine, executor):
+        run = engine.add(setup)
+        if observer is not None:
+            observer(run)  # so that it knows the run before a block in this process keeps the engine busy
+        with cancelled_by_ctrl_c(cancel):
             engine.drive()
     finally:
         executor.close()
@@ -139,17 +181,15 @@ def _drive(
 
 
 @contextmanager
-def _cancelled_by_ctrl_c(engine: Engine, executor: InlineExecutor | ProcessExecutor) -> Iterator[None]:
-    """The first Ctrl-C cancels cleanly, a second one ends this process."""
+def cancelled_by_ctrl_c(cancel: Callable[[], None]) -> Iterator[None]:
+    """The first Ctrl-C (or SIGTERM) calls `cancel`, a second one ends this process; in the main thread alone."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         signal.signal(number, _die)
-        engine.cancel_all()
-        if isinstance(executor, InlineExecutor):
-            executor.interrupt()
+        cancel()
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -163,4 +203,4 @@ def _die(number: int, _frame: FrameType | None) -> None:
     os._exit(128 + number)
 
 
-__all__ = ["LeaseError", "RunOptions", "is_interrupted", "release_dead", "retry_run", "run_pipeline"]
+__all__ = ["LeaseError", "RunOptions", "is_interrupted", "release_dead", "request_cancel", "retry_run", "run_pipeline"]

@@ -38,6 +38,11 @@ def open_project_store(project: Project) -> RunStore:
     return open_run_store(url or project.data_folder / "refold.db", durable=is_durable(project))
 
 
+def stored_as(project: Project) -> str | None:
+    """What the project's runs are told apart by; None in its own file, whose runs stay its own when it is moved."""
+    return str(project.path) if os.environ.get(DATABASE_VARIABLE) else None
+
+
 def is_durable(project: Project) -> bool:
     """Whether the project asks that power loss lose nothing (`durability: power`)."""
     return project.metadata.get("durability") == "power"

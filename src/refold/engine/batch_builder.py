@@ -23,6 +23,7 @@ class BatchBuilder:
     def __init__(self, run: RunId, state: State, chunks: Chunks) -> None:
         self._run = run
         self._state = state
+        self.chunks = chunks
         self.outputs = [Places(chunks) for _ in state.blocks]
         """For each block, where its runs' outputs lie."""
         self.items = [Places(chunks) for _ in state.blocks]

@@ -53,11 +53,12 @@ class Engine:
         """
         while self._active:
             self._offer()
-            for report in self._executor.wait(self._timeout()):
+            reports = self._executor.wait(self._timeout())
+            self._look_up()  # first: what was interrupted by a cancel is reported as cancelled
+            for report in reports:
                 run = next((run for run in self._active if run.owns(report.batch)), None)
                 if run is not None:
                     run.handle(report)
-            self._look_up()
             for run in tuple(self._active):
                 run.tick()
                 if self._observer is not None:

@@ -111,8 +111,8 @@ class PipelineRun:
         self._given: dict[tuple[int, int], list[bytes]] = {}
         """Fingerprints of the items of dynamic runs that are not over: another attempt must give the same."""
         self._failures: dict[tuple[int, int], Failure] = {}
-        self._times: Times = {}
-        """When runs began and ended, until the scheduler has decided on the event that told."""
+        self._times: dict[int, Times] = {}
+        """By block: when runs began and ended, until the scheduler has decided on the event that told."""
         self._events: deque[Event] = deque()
         self._timers: list[tuple[float, int]] = []
         self._flush_due: float | None = None
@@ -242,7 +242,7 @@ class PipelineRun:
 
     def _hand_out(self, command: RunBatch) -> None:
         if self._reuse is not None:
-            runs, events = self._reuse.answer(command, self._times)
+            runs, events = self._reuse.answer(command, self._times.setdefault(command.block, {}))
             self._events += events
             if not runs:
                 return
@@ -283,7 +283,8 @@ class PipelineRun:
         for start, stop in report.positions:
             runs += batch.runs[start:stop]
         if report.started:
-            self._times = dict(zip(runs, zip(report.started, report.ended, strict=True), strict=True))
+            times = zip(report.started, report.ended, strict=True)
+            self._times = {batch.block: dict(zip(runs, times, strict=True))}
         if report.chunk is not None:
             self._place_outputs(batch.block, runs, report.outcomes, self._add_chunk(report.chunk))
         for position, failure in report.failures.items():
@@ -332,7 +333,8 @@ class PipelineRun:
         self, block: int, runs: Sequence[int], status: Status
     ) -> tuple[Iterable[int], Iterable[tuple[float | None, float | None]], Iterable[tuple[int, int] | None]]:
         """Attempts, times and places of runs that have reached this status."""
-        failures, places, times = self._state.blocks[block].failures, self._builder.outputs[block], self._times
+        failures, places = self._state.blocks[block].failures, self._builder.outputs[block]
+        times = self._times.get(block, {})
         unknown = (None, self._clock.now())
         began = [times.get(run, unknown) for run in runs]
         attempts = [int(started is not None) for started, _ended in began]

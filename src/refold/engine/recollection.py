@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from refold.model.keys import BlockUuid
+from refold.ports.output_store import ChunkRef
 from refold.ports.run_store import BlockRunRow, ItemsRow
 from refold.scheduler.spaces import Axis
 
-LabelsOf = Callable[[ItemsRow], Sequence[str | None]]
-"""The labels that a stored row of items carries, one each; None for an item without one."""
+LabelsOf = Callable[[ChunkRef, int, int], Sequence[str | None]]
+"""The labels of so many items of a chunk, from a position on; None for an item without one."""
 
 NEW = -1
 """The index before, of an item that was not there."""
@@ -37,10 +38,18 @@ class Reconciled:
 class Recollection:
     """Completed block runs of before, and the items they stood at."""
 
-    def __init__(self, rows: Iterable[BlockRunRow], items: Iterable[ItemsRow], labels: LabelsOf) -> None:
+    def __init__(
+        self,
+        rows: Iterable[BlockRunRow],
+        items: Iterable[ItemsRow],
+        chunks: Sequence[ChunkRef],
+        labels_of: LabelsOf,
+    ) -> None:
+        """`chunks` are those of before, by number."""
         self._rows: dict[BlockUuid, dict[bytes, BlockRunRow]] = {}
         self._items: dict[tuple[BlockUuid, bytes], list[ItemsRow]] = {}
-        self.labels_of = labels
+        self._chunks = chunks
+        self.labels_of = labels_of
         self._former: dict[BlockUuid, array[int]] = {}
         """For each dynamic block, the index before of each of its items of now, by position in its space."""
         self._by_label: dict[tuple[BlockUuid, bytes], Mapping[str, tuple[int, bytes]]] = {}
@@ -123,11 +132,14 @@ class Recollection:
         if found is None:
             found = {}
             for row in self.items_of(block, key):
-                for at, label in enumerate(self.labels_of(row)):
+                for at, label in enumerate(self._labels(row)):
                     index = row.start + at
                     found[label or str(index)] = (index, row.fingerprints[8 * at : 8 * at + 8])
             self._by_label[block, key] = found
         return found
+
+    def _labels(self, row: ItemsRow) -> Sequence[str | None]:
+        return self.labels_of(self._chunks[row.chunk], row.first, row.length) if row.named else [None] * row.length
 
     def stale(self, block: BlockUuid, depth: int, prefix: bytes, changed: Sequence[int]) -> list[bytes]:
         """Encoded keys of stored rows that stand at changed items: those of the run `prefix`, on the axis `depth`."""

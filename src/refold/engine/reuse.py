@@ -80,7 +80,9 @@ class Reuse:
 
     def take_items(self, block: int, run: int, row: ItemsRow) -> None:
         """Items that a dynamic run gave anew: known children stay, the rows of others are forgotten."""
-        labels = self._memory.labels_of(row) if row.named else [None] * row.length
+        labels: Sequence[str | None] = [None] * row.length
+        if row.named:
+            labels = self._memory.labels_of(self._builder.chunks[row.chunk], row.first, row.length)
         self._apply(row.block, row.key, self._memory.match_items(row.key, self._former_key(block, run), row, labels))
 
     def close_items(self, block: int, run: int, key: bytes, total: int) -> None:

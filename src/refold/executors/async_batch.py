@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import cast
 
 from refold.errors import BlockTimeoutError
 from refold.executors.block_call import Call
 from refold.executors.capture import end_lines, set_speaker
+from refold.executors.cursor import MANY, PutCursor
 from refold.executors.failures import failure_of
 from refold.executors.open_run import OpenRun
 from refold.executors.reporter import Reporter
@@ -18,6 +20,8 @@ from refold.ports.executor import Batch
 from refold.ports.output_store import Output
 from refold.scheduler.events import Outcome
 
+NextPosition = Callable[[], int | None]
+"""Gives the run that begins now; None when no more do."""
 CallOf = Callable[[int], Call]
 Judge = Callable[[Call, object], tuple[Outcome, Output | None]]
 
@@ -25,16 +29,27 @@ Judge = Callable[[Call, object], tuple[Outcome, Output | None]]
 class AsyncBatch:
     """Executes a batch whose function is a coroutine function."""
 
-    def __init__(self, batch: Batch, opened: OpenRun, reporter: Reporter, call_of: CallOf, judge: Judge) -> None:
+    def __init__(
+        self,
+        batch: Batch,
+        opened: OpenRun,
+        reporter: Reporter,
+        next_position: NextPosition,
+        call_of: CallOf,
+        judge: Judge,
+        put_cursor: PutCursor,
+    ) -> None:
         self._batch = batch
         self._opened = opened
         self._reporter = reporter
+        self._next_position = next_position
         self._call_of = call_of
         self._judge = judge
+        self._put_cursor = put_cursor
         self._tasks: set[asyncio.Task[None]] = set()
 
     def run(self) -> None:
-        """Executes all runs, at most `width` of them at once; all are reported afterwards."""
+        """Executes runs, at most `width` of them at once; all that have begun are reported afterwards."""
         asyncio.run(self._run())
 
     async def _run(self) -> None:
@@ -46,19 +61,27 @@ class AsyncBatch:
         self._opened.on_cancel.append(cancel)
         free = asyncio.Semaphore(max(1, self._batch.width))
         try:
-            for position in range(self._batch.length):
-                await free.acquire()
-                if self._opened.cancelled:
-                    self._reporter.handed_back(list(range(position, self._batch.length)), Outcome.CANCELLED)
-                    break
+            await free.acquire()
+            while not self._opened.cancelled and (position := self._next_position()) is not None:
                 task = loop.create_task(self._run_one(position))
                 self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                task.add_done_callback(partial(self._settle, position))
                 task.add_done_callback(lambda _task: free.release())
+                await free.acquire()
             while self._tasks:
                 await asyncio.wait(self._tasks)
         finally:
             self._opened.on_cancel.remove(cancel)
+
+    def _settle(self, position: int, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():  # before its first step: it could not say so itself
+            now = time.time()
+            self._reporter.ended(position, Outcome.CANCELLED, now, now)
+
+    def _turn(self) -> None:
+        """The loop goes round: a worker that does not say so any more hangs in the code of some child."""
+        self._put_cursor(self._batch.id, MANY, time.monotonic())
 
     def _cancel_tasks(self) -> None:
         for task in self._tasks:
@@ -67,7 +90,10 @@ class AsyncBatch:
     async def _run_one(self, position: int) -> None:
         started = time.time()
         call: Call | None = None
+        limit: asyncio.Timeout | None = None
+        timeout = self._opened.tasks[self._batch.block].timeout
         set_speaker(None)
+        self._turn()
         try:
             call = self._call_of(position)
             set_speaker(call.name)
@@ -75,27 +101,27 @@ class AsyncBatch:
             if not holds:
                 self._reporter.ended(position, Outcome.CONDITION_FAILED, started, time.time())
                 return
-            async with asyncio.timeout(self._opened.tasks[self._batch.block].timeout):
+            async with asyncio.timeout(timeout) as limit:
                 returned = await cast("Awaitable[object]", call.main())
             self._complete(call, position, returned, started)
         except asyncio.CancelledError:
             self._end(call, position, started, Outcome.CANCELLED, None)
         except TimeoutError as error:
-            timeout = self._opened.tasks[self._batch.block].timeout
-            overdue = timeout is not None and time.time() - started >= timeout
+            overdue = limit is not None and limit.expired()
             shown = BlockTimeoutError(f"ran longer than its timeout of {timeout:g} seconds") if overdue else error
             self._end(call, position, started, Outcome.FAILED, shown)
         except BaseException as error:  # sys.exit and the like end the child, never the worker
             self._end(call, position, started, Outcome.FAILED, error)
         finally:
             end_lines()
+            self._turn()
 
     def _complete(self, call: Call, position: int, returned: object, started: float) -> None:
         outcome, output = self._judge(call, returned)
         if output is None:
             self._reporter.ended(position, outcome, started, time.time())
             return
-        call.call_back(CallbackStatus.SUCCESS, output, None)
+        call.succeed(output)
         self._reporter.completed(position, output, outcome, started, time.time())
 
     def _end(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from refold.executors.batch_inputs import BatchInputs
 from refold.executors.block_call import Call
 from refold.executors.block_code import BlockCode, make_importable
 from refold.executors.capture import Capture, LogWriter, end_lines, set_speaker
-from refold.executors.cursor import IDLE, MANY
+from refold.executors.cursor import IDLE, LOADING, PutCursor
 from refold.executors.failures import failure_of
 from refold.executors.interrupts import Cancelled, Interrupts, Overdue
 from refold.executors.open_run import OpenRun
@@ -32,8 +33,6 @@ from refold.ports.output_store import ChunkRef, Output, OutputStore
 from refold.scheduler.events import Outcome
 
 OpenStore = Callable[[RunContext], OutputStore]
-PutCursor = Callable[[int, int, float], None]
-"""Notes which child is being executed: batch, position, since when (monotonic seconds)."""
 
 _LOG = logging.getLogger("refold.blocks")
 
@@ -51,8 +50,29 @@ class _Execution:
     """The call of the run that is being executed."""
     producing: dict[int, tuple[Production, Call]] = field(default_factory=dict)
     """Generators that are not exhausted."""
-    recalled: bool = False
-    """Whether what has not begun is to be handed back."""
+    begun: int = 0
+    """How many runs have begun."""
+    until: int = field(init=False)
+    """How many will; fewer than all once the others were taken back."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.until = self.batch.length
+
+    def next_position(self) -> int | None:
+        """The run that begins now; None when no more do."""
+        with self.lock:
+            if self.begun >= self.until:
+                return None
+            self.begun += 1
+            return self.begun - 1
+
+    def take_back(self) -> range:
+        """The runs that have not begun, and will not."""
+        with self.lock:
+            taken = range(self.begun, self.until)
+            self.until = self.begun
+            return taken
 
     def make_call(self, code: BlockCode, position: int) -> Call:
         """What is called for a run. Raises StoreError when an input cannot be read."""
@@ -78,6 +98,8 @@ class BatchRunner:
         self._put_cursor = put_cursor
         self._runs: dict[RunId, OpenRun] = {}
         self._executions: dict[int, _Execution] = {}
+        self._current: RunId | None = None
+        """The pipeline run of which something is being executed."""
 
     def open_run(self, context: RunContext, tasks: Sequence[BlockTask]) -> None:
         """A pipeline run begins."""
@@ -97,15 +119,20 @@ class BatchRunner:
         opened = self._runs.get(run)
         if opened is not None:
             opened.cancelled = True
-            self._interrupts.cancel()
+            if self._current == run:
+                self._interrupts.cancel()
             for hook in tuple(opened.on_cancel):
                 hook()
 
-    def recall(self, batch: int) -> None:
-        """Hands back what has not begun of a batch."""
+    def interrupt(self) -> None:
+        """The same for the run that is being executed."""
+        if self._current is not None:
+            self.cancel(self._current)
+
+    def recall(self, batch: int) -> range:
+        """Takes back what has not begun of a batch; its positions, which the caller reports."""
         execution = self._executions.get(batch)
-        if execution is not None:
-            execution.recalled = True
+        return range(0) if execution is None else execution.take_back()
 
     def pull(self, batch: int, position: int, items: int, size: int) -> bool:
         """Lets a producer give more; whether it was paused, and is to be resumed now."""
@@ -127,12 +154,22 @@ class BatchRunner:
         execution = _Execution(batch, opened, task, BatchInputs(opened.store, opened.context, task, batch))
         self._executions[batch.id] = execution
         self._enter(execution)
+        self._put_cursor(batch.id, LOADING, time.monotonic())
         code = opened.code(task)
         if isinstance(code, RefoldError):
             self._fail_all(batch, code)
         elif code.main.is_async and not task.dynamic:
-            self._put_cursor(batch.id, MANY, time.monotonic())
-            AsyncBatch(batch, opened, self._reporter, partial(execution.make_call, code), partial(judge, task)).run()
+            make_call = partial(execution.make_call, code)
+            AsyncBatch(
+                batch,
+                opened,
+                self._reporter,
+                execution.next_position,
+                make_call,
+                partial(judge, task),
+                self._put_cursor,
+            ).run()
+            self._reporter.handed_back(execution.take_back(), Outcome.CANCELLED)
         else:
             self._run_each(execution, code)
         self._leave(execution)
@@ -154,17 +191,18 @@ class BatchRunner:
             self._enter(execution)
             for position, (production, call) in tuple(execution.producing.items()):
                 if production.paused:
-                    production.close()
-                    del execution.producing[position]
-                    self._reporter.ended(position, Outcome.CANCELLED, call.started, time.time())
+                    execution.call = call
+                    self._attempt(execution, position, _cancel)
             self._leave(execution)
 
     def _enter(self, execution: _Execution) -> None:
+        self._current = execution.batch.run
         self.capture.log = execution.run.log
         set_repo_path(execution.run.context.project)
         self._reporter.begin(execution.batch, execution.run, partial(self._published, execution))
 
     def _leave(self, execution: _Execution) -> None:
+        self._current = None
         set_speaker(None)
         self._put_cursor(execution.batch.id, IDLE, 0.0)
         if not execution.producing:
@@ -177,15 +215,11 @@ class BatchRunner:
             self._reporter.ended(position, Outcome.FAILED, now, now, failure)
 
     def _run_each(self, execution: _Execution, code: BlockCode) -> None:
-        batch, opened = execution.batch, execution.run
         run_one = self._begin_production if execution.task.dynamic else self._run_one
-        for position in range(batch.length):
-            if opened.cancelled or execution.recalled:
-                rest = list(range(position, batch.length))
-                self._reporter.handed_back(rest, Outcome.CANCELLED if opened.cancelled else Outcome.UNSTARTED)
-                return
+        while not execution.run.cancelled and (position := execution.next_position()) is not None:
             execution.call = None
             self._attempt(execution, position, partial(run_one, execution, code, position))
+        self._reporter.handed_back(execution.take_back(), Outcome.CANCELLED)
 
     def _attempt(self, execution: _Execution, position: int, work: Callable[[], None]) -> None:
         """Does the work of one run; what it raises ends the run, never the worker: `sys.exit` included."""
@@ -199,7 +233,8 @@ class BatchRunner:
             end_lines()
 
     def _fail(self, execution: _Execution, position: int, error: BaseException) -> None:
-        execution.producing.pop(position, None)
+        if position in execution.producing:
+            _close(execution.producing.pop(position)[0])
         if isinstance(error, Overdue):
             error = BlockTimeoutError(f"ran longer than its timeout of {execution.task.timeout:g} seconds")
         cancelled = isinstance(error, Cancelled)
@@ -226,7 +261,7 @@ class BatchRunner:
             self._reporter.ended(position, outcome, call.started, time.time())
             return
         if code.callbacks:
-            call.call_back(CallbackStatus.SUCCESS, output, None)
+            call.succeed(output)
         self._reporter.completed(position, output, outcome, call.started, time.time())
 
     def _begin_production(self, execution: _Execution, code: BlockCode, position: int) -> None:
@@ -264,7 +299,6 @@ class BatchRunner:
         else:
             while production.give_next(self._reporter):
                 if execution.run.cancelled:
-                    production.close()
                     raise Cancelled
                 if production.spent() and self._pause(production):
                     return
@@ -307,6 +341,17 @@ class BatchRunner:
             publish()
         except StoreError as error:  # the run has its own copy: what follows is not harmed
             _LOG.warning("the visible output files could not be written: %s", error)
+
+
+def _cancel() -> None:
+    raise Cancelled
+
+
+def _close(production: Production) -> None:
+    try:
+        production.close()
+    except BaseException as error:  # what its `finally` raises changes nothing any more
+        _LOG.error("the generator failed when it was closed: %s", failure_of(error).traceback)
 
 
 _GENERATORS = (GeneratorType, AsyncGeneratorType)

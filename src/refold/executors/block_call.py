@@ -15,6 +15,7 @@ from refold.executors.capture import BlockRunName
 from refold.executors.failures import failure_of
 from refold.languages.arguments import Argument, bind
 from refold.languages.python.block_function import BlockFunction, Callback, CallbackStatus
+from refold.outputs.codecs import encode
 from refold.ports.output_store import Output
 
 _LOG = logging.getLogger("refold.blocks")
@@ -68,13 +69,20 @@ class Call:
         if failures:
             raise TestFailedError("; ".join(failures))
 
+    def succeed(self, output: Output) -> None:
+        """Calls the callbacks of success. Raises StoreError before, if the output cannot be stored: it is none then."""
+        if any(callback.status is CallbackStatus.SUCCESS for callback in self.code.callbacks):
+            for value in output.values:
+                encode(value)
+        self.call_back(CallbackStatus.SUCCESS, output, None)
+
     def call_back(self, status: CallbackStatus, output: Output | None, error: BaseException | None) -> None:
         """Calls the callbacks that wait for this status. One that fails is logged: it does not change the run."""
         for callback in self.code.callbacks:
             if callback.status is status:
                 try:
                     self._call_back(callback, output, error)
-                except Exception as raised:
+                except BaseException as raised:  # sys.exit too: the worker goes on
                     _LOG.error("callback %s failed: %s", callback.function.name, failure_of(raised).traceback)
 
     def _call_back(self, callback: Callback, output: Output | None, error: BaseException | None) -> None:

@@ -19,9 +19,10 @@ class BlockCode:
         """Loads the block's file and those attached to it. Raises BlockFileError when one cannot be."""
         self._context = context
         file = self._load(task.source, task.type)
+        skipped = task.type is BlockType.SENSOR and not context.run_sensors
         attached = [self._load(source, BlockType.CONDITIONAL) for source in task.conditions]
         callbacks = [self._load(source, BlockType.CALLBACK) for source in task.callbacks]
-        self.main: BlockFunction = file.main
+        self.main: BlockFunction = BlockFunction.of(_satisfied) if skipped else file.main
         self.conditions: tuple[BlockFunction, ...] = tuple(
             function for each in (*attached, file) for function in each.conditions
         )
@@ -40,6 +41,11 @@ class BlockCode:
             requirements=self._context.requirements,
             project=self._context.project,
         )
+
+
+def _satisfied(*_inputs: object, **_keywords: object) -> bool:
+    """A sensor that is not asked."""
+    return True
 
 
 def _may_stop(block_type: BlockType) -> bool:

@@ -10,13 +10,19 @@ import mmap
 import os
 import struct
 import tempfile
+from collections.abc import Callable
 from typing import NamedTuple
 
 _LAYOUT = struct.Struct("<qqd")
 IDLE = -1
 """The position of a worker that is between children."""
 MANY = -2
-"""The position of a worker that runs several children at once."""
+"""The position of a worker that runs several children at once; since when it heard of none of them."""
+LOADING = -3
+"""The position of a worker that loads a block's code: if it dies of that, all the batch's children would."""
+
+PutCursor = Callable[[int, int, float], None]
+"""Notes which child is being executed: batch, position, since when (monotonic seconds)."""
 
 
 class At(NamedTuple):

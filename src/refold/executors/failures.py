@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import traceback
 from pathlib import Path
@@ -10,7 +11,7 @@ import refold
 from refold.errors import BlockError, ChangedItemsError, RefoldError
 from refold.ports.executor import Failure
 
-_OWN_CODE = str(Path(refold.__file__).parent)
+_OWN_CODE = str(Path(refold.__file__).parent) + os.sep
 _LONGEST = 2000
 """Characters that one line of an error may take."""
 _VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|0x[0-9a-f]+|\d+(?:\.\d+)?")
@@ -22,11 +23,17 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, RefoldError):
         line = f"{type(error).__name__}: {error.message}" if isinstance(error, BlockError) else str(error)
     else:
-        line = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+        line = _first_line(error)
     line = line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
     kind, _, message = line.partition(":")
     group = f"{kind}:{_VARIABLE.sub('*', message)}" if message else kind
     return Failure(line, group, _traceback(error), isinstance(error, _FOR_GOOD))
+
+
+def _first_line(error: BaseException) -> str:
+    """Type and message. A syntax error's code comes before it, indented; notes and more of a message come after it."""
+    lines = "".join(traceback.format_exception_only(error)).splitlines()
+    return next((line.rstrip() for line in lines if line[:1].strip()), type(error).__name__)
 
 
 def _traceback(error: BaseException) -> str:

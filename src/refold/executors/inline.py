@@ -51,8 +51,8 @@ class InlineExecutor:
         self._jobs.append(partial(self._runner.drop_paused, run))
 
     def interrupt(self) -> None:
-        """Stops the child that is being executed; from a signal handler of the main thread."""
-        self._interrupts.cancel_here()
+        """Stops what is being executed; from a signal handler of the main thread. `cancel` is to follow."""
+        self._runner.interrupt()
 
     def wait(self, timeout: float | None) -> list[Report]:
         """Executes the next batch, or waits where there is none; what it reported."""

@@ -24,7 +24,7 @@ class Cancelled(BaseException):
 
 
 class Interrupts:
-    """Raises in the main thread's user code; in other threads it does nothing."""
+    """Raises in the main thread's user code, once from `enter` to `leave`; in other threads it does nothing."""
 
     def __init__(self) -> None:
         self._in_user_code = False
@@ -61,14 +61,12 @@ class Interrupts:
         if self._in_user_code:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
 
-    def cancel_here(self) -> None:
-        """The same from a signal handler of the main thread: raises on the spot."""
-        self._on_cancel(signal.SIGUSR1, None)
-
     def _on_alarm(self, _signal: int, _frame: FrameType | None) -> None:
         if self._in_user_code:
+            self.leave()
             raise Overdue
 
     def _on_cancel(self, _signal: int, _frame: FrameType | None) -> None:
         if self._in_user_code:
+            self.leave()
             raise Cancelled

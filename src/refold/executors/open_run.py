@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from refold.errors import RefoldError
+from refold.errors import BlockFileError, RefoldError
 from refold.executors.block_code import BlockCode
 from refold.executors.capture import LogWriter
 from refold.languages import require_language
@@ -39,6 +39,10 @@ class OpenRun:
                 found = BlockCode(task, self.context)
             except RefoldError as error:
                 found = error
+            except BaseException as error:  # KeyboardInterrupt and the like end the block's runs, never the worker
+                found = BlockFileError(
+                    f"raised {type(error).__name__} while it was loaded", where=str(task.source.path)
+                )
             self._code[task.number] = found
         return found
 

@@ -159,7 +159,7 @@ class ProcessExecutor:
         now = time.monotonic()
         for worker in self._workers:
             worker.be_eager(idle)
-            if not idle or not worker.load:
+            if not idle or not worker.load or not worker.ready:
                 continue
             for held in worker.held.values():
                 waits = worker.load > 1 and worker.current_batch() != held.batch.id
@@ -176,8 +176,8 @@ class ProcessExecutor:
                 timeout = self._timeouts.get((held.batch.run, held.batch.block))
                 if timeout is not None and worker.overdue(now, timeout + KILL_GRACE):
                     worker.kill(overdue_error(timeout))
-            for run, since in self._cancelled.items():
-                if now - since > CANCEL_GRACE and any(each.batch.run == run for each in worker.held.values()):
+                since = self._cancelled.get(held.batch.run)
+                if since is not None and now - since > CANCEL_GRACE:
                     worker.kill(WorkerLostError("its worker process was killed: the run was cancelled"))
 
     def _bury(self, worker: WorkerProcess) -> list[Report]:

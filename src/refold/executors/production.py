@@ -54,7 +54,8 @@ class Production:
     """How long it has been running, pauses left out."""
     labels: LabelCheck = field(default_factory=LabelCheck)
     paused: bool = False
-    _loop: asyncio.AbstractEventLoop | None = None
+    _runner: asyncio.Runner | None = None
+    """Where an async generator runs."""
 
     @property
     def streams(self) -> bool:
@@ -138,9 +139,9 @@ class Production:
         stream = cast("ItemStream", self.unfolded)
         if not stream.is_async:
             return next(cast("Iterator[object]", stream.iterator))
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-        return self._loop.run_until_complete(_next_of(cast("AsyncIterator[object]", stream.iterator)))
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+        return self._runner.run(_next_of(cast("AsyncIterator[object]", stream.iterator)))
 
     def _give(self, item: Item, reporter: Reporter) -> None:
         index = self.given
@@ -164,14 +165,13 @@ class Production:
         )
 
     def close(self) -> None:
-        """Lets go of the generator."""
+        """Lets go of the generator. Raises what it raises then."""
         stream = self.unfolded
         if isinstance(stream, ItemStream) and not stream.is_async:
             cast("Iterator[object]", stream.iterator).close()  # type: ignore[attr-defined]
-        if self._loop is not None:
-            loop, self._loop = self._loop, None
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.close()
+        if self._runner is not None:
+            runner, self._runner = self._runner, None
+            runner.close()
 
 
 async def _next_of(iterator: AsyncIterator[object]) -> object:

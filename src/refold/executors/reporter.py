@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -113,11 +113,13 @@ class Reporter:
                 self._waiting.failures[position] = failure
             self._over(position, outcome, started, ended)
 
-    def handed_back(self, positions: list[int], outcome: Outcome) -> None:
+    def handed_back(self, positions: Sequence[int], outcome: Outcome) -> None:
         """Runs that never began."""
+        if not positions:
+            return
         with self.lock:
             self.flush()
-            if positions and self._batch is not None:
+            if self._batch is not None:
                 outcomes = bytes((outcome,)) * len(positions)
                 self._send([Finished(self._batch.id, gather(positions), outcomes)])
 
@@ -205,6 +207,8 @@ class Reporter:
             waiting, batch, builder = self._waiting, self._batch, self._builder
             if waiting.since is None or batch is None or builder is None:
                 return
+            if self._opened is not None:
+                self._opened.log.flush()  # who reads that a run is over finds what it printed
             self._waiting = _Waiting()
             self._last = self._monotonic()
             try:
@@ -243,8 +247,8 @@ class Reporter:
             ]
         elif len(builder):
             chunk = builder.publish()
-            if self._on_publish is not None:
-                self._on_publish(chunk, waiting.outputs)
+        if chunk is not None and self._on_publish is not None:
+            self._on_publish(chunk, waiting.outputs)
         if waiting.positions:
             reports.append(
                 Finished(
@@ -265,7 +269,7 @@ def _not_stored(batch: Batch, waiting: _Waiting, error: StoreError) -> Finished:
     failures = {
         position: waiting.failures.get(position, failure)
         for position, outcome in zip(waiting.positions, waiting.outcomes, strict=True)
-        if outcome <= Outcome.COMPLETED_FALSE or outcome == Outcome.FAILED
+        if outcome <= Outcome.FAILED_FOR_GOOD and outcome != Outcome.CONDITION_FAILED
     }
     outcomes = bytes(Outcome.FAILED if outcome <= Outcome.COMPLETED_FALSE else outcome for outcome in waiting.outcomes)
     return Finished(batch.id, gather(waiting.positions), outcomes, waiting.started, waiting.ended, None, failures)

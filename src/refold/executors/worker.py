@@ -1,8 +1,9 @@
 """A worker process: `python -m refold.executors.worker SOCKET CURSOR NAME`, both file descriptors, inherited.
 
-Two threads. The main one executes batches, so that signals can interrupt the user's code. The other one listens: it
-takes what the engine says, publishes results that have waited long enough while the main thread is deep in a call, and
-ends the process at once when the engine is gone.
+Three threads. The main one executes batches, so that signals can interrupt the user's code. One listens: it answers
+what the engine says, and publishes results that have waited long enough while the main thread is deep in a call. One
+does nothing but read: the engine, which may be about to say much, is never kept waiting by a worker that has much to
+say itself. It ends the process at once when the engine is gone.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from multiprocessing.connection import Connection, wait
+from functools import partial
+from multiprocessing.connection import Connection
+from queue import Empty, SimpleQueue
 from typing import cast
 
 from refold.executors.batch_runner import BatchRunner
@@ -46,8 +49,9 @@ class Worker:
         self._connection = connection
         self._name = name
         self._send_lock = threading.Lock()
-        self._waiting_read, self._waiting_write = os.pipe()
-        self._reporter = Reporter(self._report, on_waiting=self._wake_listener)
+        self._heard: SimpleQueue[ToWorker | None] = SimpleQueue()
+        """What the engine said, not yet answered; None: results begin to wait."""
+        self._reporter = Reporter(self._report, on_waiting=partial(self._heard.put, None))
         self._interrupts = Interrupts()
         self._runner = BatchRunner(name, open_output_store, self._reporter, self._interrupts, cursor.put)
         self._jobs: deque[ToWorker] = deque()
@@ -57,6 +61,7 @@ class Worker:
         """Executes what it is given; returns when told to close."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine to answer
         self._interrupts.install()
+        threading.Thread(target=self._read, name="reader", daemon=True).start()
         threading.Thread(target=self._listen, name="listener", daemon=True).start()
         self._say(Said.READY)
         with self._runner.capture.installed():
@@ -68,8 +73,11 @@ class Worker:
     def _redirect(self, context: RunContext) -> None:
         """What is written past Python's streams, by C libraries and subprocesses, goes to a file beside the logs."""
         folder = context.run_folder / "logs"
-        folder.mkdir(parents=True, exist_ok=True)
-        file = os.open(folder / f"{self._name}.out", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = os.open(folder / f"{self._name}.out", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError:
+            return  # a log that cannot be written is no reason to fail block runs
         os.dup2(file, 1)
         os.dup2(file, 2)
         os.close(file)
@@ -94,26 +102,33 @@ class Worker:
             case CancelMessage():
                 self._runner.drop_paused(job.run)
 
-    def _listen(self) -> None:
-        """The listening thread: never returns."""
+    def _read(self) -> None:
+        """The reading thread: never returns."""
         try:
             while True:
-                due = self._reporter.due()
-                timeout = None if due is None else max(0.0, due - time.monotonic())
-                heard = wait([self._connection, self._waiting_read], timeout)
-                if self._waiting_read in heard:
-                    os.read(self._waiting_read, 4096)
-                if self._connection in heard:
-                    self._hear(cast("ToWorker", pickle.loads(self._connection.recv_bytes())))
-                elif due is not None and time.monotonic() >= due:
-                    self._reporter.flush()
+                self._heard.put(cast("ToWorker", pickle.loads(self._connection.recv_bytes())))
         except (EOFError, OSError):
             os._exit(0)  # the engine is gone
+
+    def _listen(self) -> None:
+        """The listening thread: never returns."""
+        while True:
+            due = self._reporter.due()
+            try:
+                message = self._heard.get(timeout=None if due is None else max(0.0, due - time.monotonic()))
+            except Empty:
+                self._reporter.flush()
+                continue
+            if message is not None:
+                self._hear(message)
 
     def _hear(self, message: ToWorker) -> None:
         match message:
             case RecallMessage():
-                self._runner.recall(message.batch)
+                taken = self._runner.recall(message.batch)
+                if taken:
+                    outcomes = bytes((Outcome.UNSTARTED,)) * len(taken)
+                    self._say([Finished(message.batch, ((taken.start, taken.stop),), outcomes)])
                 self._hand_back(lambda batch: batch.id == message.batch, Outcome.UNSTARTED)
                 return
             case CancelMessage():
@@ -137,9 +152,6 @@ class Worker:
                 self._jobs.remove(batch)
         for batch in waiting:
             self._say([Finished(batch.id, ((0, batch.length),), bytes((outcome,)) * batch.length)])
-
-    def _wake_listener(self) -> None:
-        os.write(self._waiting_write, b"w")
 
     def _report(self, reports: list[Report]) -> None:
         self._say(reports)

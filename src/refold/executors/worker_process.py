@@ -9,12 +9,13 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import cast
 
 from refold.errors import BlockTimeoutError, RefoldError, WorkerLostError
-from refold.executors.cursor import MANY, Cursor
+from refold.executors.cursor import LOADING, MANY, At, Cursor
 from refold.executors.failures import failure_of
 from refold.executors.messages import CancelMessage, EagerMessage, FromWorker, OpenRunMessage, Said, ToWorker
 from refold.model.keys import RunId
@@ -122,12 +123,19 @@ class WorkerProcess:
             while self.connection.poll():
                 message = cast("FromWorker", pickle.loads(self.connection.recv_bytes()))
                 if isinstance(message, Said):
-                    self.ready = True
+                    self._begin()
                 else:
                     reports += [report for report in message if self._note(report)]
         except (EOFError, OSError):
             return reports or None
         return reports
+
+    def _begin(self) -> None:
+        """It has started: the time that this took is not its batches'."""
+        self.ready = True
+        now = time.monotonic()
+        for held in self.held.values():
+            held.sent_at = now
 
     def _note(self, report: Report) -> bool:
         """Keeps account of a report; False if it is out of date."""
@@ -164,7 +172,8 @@ class WorkerProcess:
     def overdue(self, now: float, timeout_of: float | None) -> bool:
         """Whether the child it is on has run longer than this."""
         at = self.cursor.read()
-        return timeout_of is not None and at.position >= 0 and now - at.since > timeout_of
+        busy = at.position >= 0 or at.position == MANY
+        return timeout_of is not None and busy and now - at.since > timeout_of
 
     def current_batch(self) -> int:
         """The batch that it is executing, or executed last."""
@@ -177,9 +186,7 @@ class WorkerProcess:
         found: list[Report] = []
         for held in self.held.values():
             left = [position for position in range(held.batch.length) if not held.reported[position]]
-            culprits = set(left) if at.position == MANY else {at.position}
-            if at.batch != held.batch.id:
-                culprits = set()
+            culprits = _culprits(at, held, left)
             outcomes = bytearray()
             failures: dict[int, Failure] = {}
             for position in left:
@@ -224,6 +231,15 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def _culprits(at: At, held: Held, left: Sequence[int]) -> set[int]:
+    """Positions of a batch that its worker was on; of several at once, all that may have begun."""
+    if at.batch != held.batch.id:
+        return set()
+    if at.position == LOADING:
+        return set(left)
+    return set(left[: held.batch.width]) if at.position == MANY else {at.position}
 
 
 def overdue_error(timeout: float) -> BlockTimeoutError:

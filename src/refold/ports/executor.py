@@ -42,6 +42,8 @@ class RunContext:
     started_at: float
     """Seconds since the epoch; what `execution_date` says."""
     run_tests: bool = True
+    run_sensors: bool = True
+    """Whether sensors are asked; otherwise each counts as saying yes."""
     mage_outputs: bool = False
     """Whether outputs are passed as released Mage does (design 2.12)."""
     requirements: tuple[Path, ...] = ()

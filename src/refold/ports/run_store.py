@@ -138,7 +138,10 @@ class ItemsRow(NamedTuple):
 
 
 class BlockRunRow(NamedTuple):
-    """A block run that is over. Stored anew, it replaces the row of the same key."""
+    """A block run that is over.
+
+    Stored anew, it replaces the row of the same key, and ends that key's failure unless a failure comes with it.
+    """
 
     block: BlockUuid
     key: bytes
@@ -208,7 +211,11 @@ class RunStore(Protocol):
         """Gives back the lease of an owner (`Owner.text`) known to be dead; nothing happens if it is another's now."""
 
     def write(self, lease: Lease, batch: WriteBatch, now: float, ttl: float) -> None:
-        """Writes all of the batch, or nothing, and renews the lease. Raises LeaseError when the lease is another's."""
+        """Writes all of the batch, or nothing, and renews the lease.
+
+        Raises LeaseError when the lease is another's, or was given back, or the run was deleted; StoreError for a row
+        of a block that is not in the plan, or when the store cannot be written.
+        """
 
     def finish(self, lease: Lease, batch: WriteBatch, status: RunStatus, now: float) -> None:
         """Writes the batch, sets the run's last status and gives the lease back, in one transaction."""
@@ -223,7 +230,11 @@ class RunStore(Protocol):
         """Forgets what was asked: a retry starts with a clean slate."""
 
     def update_plan(self, lease: Lease, blocks: Sequence[Mapping[str, JsonValue]]) -> None:
-        """Replaces the snapshot of the plan: a retry runs the pipeline as it is now."""
+        """Replaces the snapshot of the plan: a retry runs the pipeline as it is now.
+
+        Blocks that are no longer in it lose their rows, failures and items; those that stay keep them. Raises
+        LeaseError as `write` does.
+        """
 
     def get(self, run: RunId) -> RunRecord:
         """The run. Raises NotFoundError."""

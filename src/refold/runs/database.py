@@ -65,6 +65,8 @@ class Database(Protocol):
 
     dialect: str
     """SQLAlchemy's name of it."""
+    not_completed: str
+    """How a statement names `block_run` that is to read it through the index of what is not completed."""
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
         """What `work` returns, once all that it wrote is kept; nothing is kept if it raises.

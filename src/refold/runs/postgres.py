@@ -33,6 +33,7 @@ class PostgresDatabase:
     """A PostgreSQL database, its tables in the connection's current schema."""
 
     dialect = "postgresql"
+    not_completed = "block_run"
 
     def __init__(self, url: str, *, patience: float = _PATIENCE) -> None:
         """Connects; makes or migrates the tables if need be. Raises StoreError when that cannot be done.

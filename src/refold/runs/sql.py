@@ -191,7 +191,7 @@ class SqlRunStore:
         self, run: RunId, block: BlockUuid | None = None, statuses: Collection[Status] | None = None
     ) -> Iterator[BlockRunRow]:
         """Rows, in the plan's block order, then key order."""
-        sql = f"{statements.BLOCK_RUNS}{_with_statuses(statuses)} ORDER BY key"
+        sql = _block_runs_query(self._database, statuses)
         with self._database.reading() as reading:
             for number, planned, uuid in _blocks(reading, run, block):
                 yield from map(BlockRunRow._make, reading.stream(sql, (uuid, number, planned)))
@@ -266,8 +266,7 @@ class SqlRunStore:
         if batch.rows:
             transaction.put_block_runs(run, {numbers[uuid]: rows for uuid, rows in batch.rows.items()})
         for uuid, rows in batch.rows.items():
-            if transaction.fetch(statements.HAS_FAILURES, (run, numbers[uuid])):
-                transaction.remove_failures(run, numbers[uuid], [row[1] for row in rows])
+            _end_failures(transaction, run, numbers[uuid], [row[1] for row in rows])
         for uuid, failures in batch.failures.items():
             texts = (storable(FailureRow._make(row)) for row in failures)
             transaction.execute_many(statements.PUT_FAILURE, _keyed(run, numbers[uuid], texts))
@@ -278,6 +277,14 @@ class SqlRunStore:
             [(run,)] = transaction.fetch(statements.RUN_NUMBER, (lease.run,))
             self._numbers = (lease, run, _block_numbers(transaction, run))
         return self._numbers[1:]
+
+
+def _end_failures(transaction: Transaction, run: int, block: int, keys: Sequence[bytes]) -> None:
+    """Removes the failures of these keys, at no more cost than there are failures, or keys, whichever are fewer."""
+    failed = {key for (key,) in transaction.fetch(statements.FAILED_KEYS, (run, block, len(keys)))}
+    ended = keys if len(failed) == len(keys) else [key for key in keys if key in failed]
+    if ended:
+        transaction.remove_failures(run, block, ended)
 
 
 def _by_block(rows: Iterable[_Row]) -> dict[BlockUuid, list[_Row]]:
@@ -335,15 +342,16 @@ def _blocks(reading: Reading, run: RunId, block: BlockUuid | None) -> list[tuple
     return [(number, planned, uuid) for number, planned, uuid in rows if block in (None, uuid)]
 
 
-def _with_statuses(statuses: Collection[Status] | None) -> str:
-    """The condition for these statuses; worded so that the index of what is not completed is used where it serves."""
+def _block_runs_query(database: Database, statuses: Collection[Status] | None) -> str:
+    """The statement for a block's rows of these statuses; what did not complete is found by its index."""
     if statuses is None:
-        return ""
-    if not statuses:
-        return " AND 1 = 0"
+        return statements.BLOCK_RUNS.format(table="block_run", condition="")
     listed = ", ".join(str(int(status)) for status in sorted(set(statuses)))
-    unlisted = "" if _COMPLETED & set(statuses) else " AND status <> 2 AND status <> 3"
-    return f" AND status IN ({listed}){unlisted}"
+    condition = f" AND status IN ({listed})" if statuses else " AND 1 = 0"
+    if not statuses or _COMPLETED & set(statuses):
+        return statements.BLOCK_RUNS.format(table="block_run", condition=condition)
+    condition += " AND status <> 2 AND status <> 3"  # the index's own words: they prove that it holds all of these rows
+    return statements.BLOCK_RUNS.format(table=database.not_completed, condition=condition)
 
 
 def _items_row(row: Record) -> ItemsRow:

@@ -1,4 +1,7 @@
-"""Runs in an SQLite file, with a write-ahead log: readers in other processes and the engine do not wait for each other."""
+"""Runs in an SQLite file.
+
+Its write-ahead log lets the engine write while other processes read, and neither waits for the other.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from importlib import resources
 from pathlib import Path
 
 from refold.errors import StoreError
@@ -47,6 +49,7 @@ class SqliteDatabase:
     """An SQLite file, made when it is not there and brought up to date when it is old."""
 
     dialect = "sqlite"
+    not_completed = "block_run INDEXED BY block_run_not_completed"  # on its own SQLite would read every row of a block
 
     def __init__(self, path: Path, *, durable: bool = False) -> None:
         """Opens the file; `durable` waits for the disk at each commit. Raises StoreError when that cannot be done."""
@@ -173,8 +176,8 @@ class _SqliteTransaction:
     def put_block_runs(self, run: int, rows: Mapping[int, Sequence[BlockRunRow]]) -> None:
         for block, block_rows in rows.items():
             # Run and block are written out, and the rows' own first column is parameter 1, which nothing uses: so rows
-            # go to SQLite as they are, without a Python step for each.
-            self._connection.executemany(_PUT_BLOCK_RUN.format(run=run, block=block), block_rows)
+            # go to SQLite without a Python step for each. It binds plain tuples faster than named ones.
+            self._connection.executemany(_PUT_BLOCK_RUN.format(run=run, block=block), map(tuple, block_rows))
 
     def remove_failures(self, run: int, block: int, keys: Sequence[bytes]) -> None:
         sql = "DELETE FROM failure WHERE run = ? AND block = ? AND key = ?"
@@ -191,7 +194,7 @@ _PUT_BLOCK_RUN = upsert(
 
 def _ddl() -> list[str]:
     """The statements that make the tables, Alembic's own among them."""
-    text = resources.files("refold.runs").joinpath("schema.sqlite.sql").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("schema.sqlite.sql").read_text(encoding="utf-8")
     return [statement for statement in text.split(";\n") if statement.strip()]
 
 

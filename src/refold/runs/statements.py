@@ -64,13 +64,14 @@ FORGET_ITEMS = "DELETE FROM items WHERE run = ? AND block = ? AND key = ?"
 PUT_CHUNK = upsert("chunk", ("run", "chunk"), ("segment", "byte_offset", "byte_length"))
 PUT_ITEMS = upsert("items", ("run", "block", "key", "start"), ("count", "chunk", "first", "named", "fingerprints"))
 PUT_FAILURE = upsert("failure", ("run", "block", "key"), ("error", "kind", "traceback"))
-HAS_FAILURES = "SELECT 1 FROM failure WHERE run = ? AND block = ? LIMIT 1"
+FAILED_KEYS = "SELECT key FROM failure WHERE run = ? AND block = ? LIMIT ?"
 
 _BLOCK_RUN = "CAST(? AS TEXT), key, status, attempts, started_at, completed_at, chunk, position"
 _ITEMS = "CAST(? AS TEXT), key, start, count, chunk, first, named, fingerprints"
 _FAILURE = "CAST(? AS TEXT), key, error, kind, traceback"
 _BY_UUID = f"run = {_NUMBER} AND block = (SELECT number FROM block WHERE run = {_NUMBER} AND uuid = ?)"
-BLOCK_RUNS = f"SELECT {_BLOCK_RUN} FROM block_run WHERE run = ? AND block = ?"
+BLOCK_RUNS = f"SELECT {_BLOCK_RUN} FROM {{table}} WHERE run = ? AND block = ?{{condition}} ORDER BY key"
+"""Of one block: `{table}` is block_run, or its name for reading what is not completed; `{condition}` is on statuses."""
 BLOCK_RUN = f"SELECT {_BLOCK_RUN} FROM block_run WHERE {_BY_UUID} AND key = ?"
 FAILURES = f"SELECT {_FAILURE} FROM failure WHERE run = ? AND block = ? ORDER BY key"
 FAILURE = f"SELECT {_FAILURE} FROM failure WHERE {_BY_UUID} AND key = ?"

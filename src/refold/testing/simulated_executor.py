@@ -82,6 +82,10 @@ class SimulatedExecutor:
             self._credit[handed.block, handed.run] = _Credit(batch.credit, batch.credit_bytes)
         self.tasks.append(Task(batch.block, batch.width, runs))
 
+    def knows(self, block: int, run: int, items: int) -> None:
+        """So many items of a run arrived before it was handed over; they are not reported again."""
+        self._given[block, run] = items
+
     def pull(self, pull: Pull) -> None:
         """Let a producer go on."""
         credit = self._credit[pull.block, pull.run]

@@ -1,0 +1,197 @@
+"""`refold run` and `refold retry`: a pipeline runs, its progress is shown, and what came of it is told."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from refold.api.reading import RunReader
+from refold.api.running import RunOptions, retry_run, run_pipeline
+from refold.api.single_block import run_block
+from refold.api.wiring import ExecutorKind
+from refold.cli.block_report import report_block
+from refold.cli.command_group import FAILED, note
+from refold.cli.options import (
+    BlockOption,
+    ChildOption,
+    ExecutorChoice,
+    ExecutorOption,
+    JsonOption,
+    NoTestsOption,
+    PipelineArgument,
+    ProjectArgument,
+    ProjectOption,
+    RunArgument,
+    RuntimeVars,
+    TestOption,
+    WorkersOption,
+)
+from refold.cli.output_format import json_line
+from refold.cli.progress_view import open_view
+from refold.cli.project_folder import project_around, project_at, project_option
+from refold.cli.run_report import lines_of_tests, report_lines
+from refold.cli.runtime_variables import parse_runtime_variables
+from refold.engine.engine import Observer
+from refold.errors import BadInputError, StoreError
+from refold.model.block import JsonValue
+from refold.model.keys import RunId
+from refold.model.pipeline import Pipeline
+from refold.model.project import Project
+from refold.ports.run_store import RunRecord, RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is printed of a run."""
+
+    as_json: bool = False
+    tests: bool = False
+    """Whether the results of tests are."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """A run as the command line asks for it, not yet checked."""
+
+    project: Path
+    pipeline: str
+    runtime_vars: str | None = None
+    """JSON."""
+    more_variables: Mapping[str, JsonValue] = field(default_factory=dict)
+    """Under those of `runtime_vars`."""
+    show_tests: bool = False
+    run_tests: bool = True
+    run_sensors: bool = True
+    block: str | None = None
+    """The block to run alone."""
+    child: str | None = None
+    executor: ExecutorChoice | None = None
+    workers: int | None = None
+    as_json: bool = False
+
+
+def run(
+    project: ProjectArgument,
+    pipeline: PipelineArgument,
+    runtime_vars: RuntimeVars = None,
+    test: TestOption = False,
+    no_tests: NoTestsOption = False,
+    block_uuid: BlockOption = None,
+    child: ChildOption = None,
+    executor: ExecutorOption = None,
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a pipeline and show its progress."""
+    run_requested(
+        RunRequest(
+            project=project,
+            pipeline=pipeline,
+            runtime_vars=runtime_vars,
+            show_tests=test,
+            run_tests=not no_tests,
+            block=block_uuid,
+            child=child,
+            executor=executor,
+            workers=workers,
+            as_json=as_json,
+        )
+    )
+
+
+def run_requested(request: RunRequest) -> None:
+    """Runs a pipeline, or one block of it. Raises typer.Exit unless it completed, BadInputError for a wrong request."""
+    if request.show_tests and not request.run_tests:
+        raise BadInputError("--test and --no-tests contradict each other", fix="Give one of them.")
+    if request.block is None and request.child is not None:
+        raise BadInputError("--child names an item of one block", fix="Name the block too: `--block-uuid BLOCK`.")
+    variables = {**request.more_variables, **parse_runtime_variables(request.runtime_vars)}
+    pipeline = Pipeline.get(request.pipeline, project_at(request.project))
+    if request.block is not None:
+        if request.executor is not None or request.workers is not None:
+            note("note: one block runs in this process; --executor and --workers have no meaning for it")
+        result = run_block(pipeline, request.block, request.child, variables, request.run_tests)
+        report_block(result, request.as_json)
+        return
+    kind = ExecutorKind.AUTO if request.executor is None else request.executor.kind
+    options = RunOptions(
+        variables=variables,
+        run_tests=request.run_tests,
+        run_sensors=request.run_sensors,
+        executor=kind,
+        workers=request.workers,
+    )
+    _watch(
+        pipeline,
+        Shown(request.as_json, request.show_tests),
+        lambda observer: run_pipeline(pipeline, options, observer),
+    )
+
+
+def retry(
+    run: RunArgument,
+    from_block: Annotated[
+        str | None, typer.Option("--from-block", metavar="BLOCK", help="Run this block and all that follows anew.")
+    ] = None,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run what did not complete of a run."""
+    reader = RunReader.open(run, project_around(project))
+    try:
+        record, store = reader.record, reader.store
+        pipeline = Pipeline.get(record.pipeline_uuid, reader.project)
+        _watch(
+            pipeline,
+            Shown(as_json),
+            lambda observer: retry_run(pipeline, record, store, from_block, observer),
+            record.id,
+        )
+    finally:
+        reader.close()
+
+
+def _watch(
+    pipeline: Pipeline, shown: Shown, start: Callable[[Observer], RunRecord], known: RunId | None = None
+) -> None:
+    """Runs with a view of its progress, then reports. Raises typer.Exit unless the run completed."""
+    view = open_view(pipeline.uuid, [block.uuid for block in pipeline.running_blocks], shown.as_json)
+    try:
+        with view:
+            record = start(view)
+    except StoreError as error:
+        raise _with_way_on(error, pipeline.project, view.run_id or known) from error
+    # How the run ended is told by the exit code, whether or not anybody reads on.
+    with suppress(BrokenPipeError):
+        _report(pipeline.project, record.id, shown)
+    if record.status is not RunStatus.COMPLETED:
+        raise typer.Exit(FAILED)
+
+
+def _report(project: Project, run: RunId, shown: Shown) -> None:
+    reader = RunReader.open(run, project)
+    try:
+        out = sys.stderr if shown.as_json else sys.stdout
+        if shown.tests:
+            for line in lines_of_tests(reader.logs()):
+                print(line, file=out)
+        if shown.as_json:
+            print(json_line(reader.head()), flush=True)
+        else:
+            print("\n".join(report_lines(reader)), flush=True)
+    finally:
+        reader.close()
+
+
+def _with_way_on(error: StoreError, project: Project, run: RunId | None) -> StoreError:
+    """The same error, and how to go on with the run that it ended."""
+    if run is None:
+        return error
+    fix = f"When that is mended, go on: `refold retry {run}{project_option(project)}`."
+    return StoreError(error.message, where=error.where, fix=fix if error.fix is None else f"{error.fix}\n{fix}")

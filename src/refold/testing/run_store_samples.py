@@ -1,0 +1,137 @@
+"""Runs, rows and batches for tests of run stores, and what a store of them holds, as plain dictionaries."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from hypothesis import strategies as st
+
+from refold.model.block import JsonValue
+from refold.model.keys import BlockUuid, Key, PipelineUuid, RunId, decode_key, encode_key
+from refold.ports.run_store import BlockRunRow, ChunkRow, FailureRow, ItemsRow, NewRun, Owner, WriteBatch
+from refold.scheduler.status import Status
+
+_Place = TypeVar("_Place", bound=tuple[object, ...])
+_Found = TypeVar("_Found")
+
+LOAD, SPLIT, FOLD = BlockUuid("load"), BlockUuid("split"), BlockUuid("a_fold")
+"""The plan of `new_run`, in this order, which is not the alphabet's."""
+HERE = Owner("host", 1, 10.5)
+THERE = Owner("elsewhere", 2, 20.25)
+NOW, TTL = 1000.0, 30.0
+
+_ids = itertools.count()
+
+
+def new_run(id: str | None = None, blocks: Sequence[str] = (LOAD, SPLIT, FOLD), created_at: float = NOW) -> NewRun:  # noqa: A002
+    """A run with this plan; its id is new in this process unless given."""
+    return NewRun(
+        id=RunId(id or f"run-{next(_ids):09d}"),
+        project="/home/me/project",
+        pipeline_uuid=PipelineUuid("pipeline"),
+        created_at=created_at,
+        variables={"day": "2024-01-01", "nested": {"list": [1, 2.5, None, True]}},
+        options={"workers": 4},
+        blocks=[{"uuid": uuid, "name": uuid.upper()} for uuid in blocks],
+    )
+
+
+def row(
+    block: str, *key: int, status: Status = Status.COMPLETED, chunk: int | None = 0, attempts: int = 1
+) -> BlockRunRow:
+    """A block run that is over."""
+    position = None if chunk is None else 7
+    return BlockRunRow(BlockUuid(block), encode_key(key), int(status), attempts, NOW, NOW + 0.125, chunk, position)
+
+
+def failure(block: str, *key: int, error: str = "ValueError: no", group: str = "ValueError: no") -> FailureRow:
+    """Why a block run failed."""
+    return FailureRow(BlockUuid(block), encode_key(key), error, group, f"Traceback of {key}\n  {error}")
+
+
+def items(block: str, key: Key, start: int, count: int, chunk: int = 0) -> ItemsRow:
+    """Items of a run of a dynamic block."""
+    return ItemsRow(
+        BlockUuid(block), encode_key(key), start, count, chunk, start % 5, start % 2 == 0, b"\0\xff5678ab" * count
+    )
+
+
+class DictionaryStore:
+    """What a run store holds of one run, as dictionaries: the model that stores are compared with."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[BlockUuid, bytes], BlockRunRow] = {}
+        self.failures: dict[tuple[BlockUuid, bytes], FailureRow] = {}
+        self.items: dict[tuple[BlockUuid, bytes, int], ItemsRow] = {}
+        self.chunks: dict[int, ChunkRow] = {}
+        self.summary: Mapping[str, JsonValue] = {}
+
+    def write(self, batch: WriteBatch) -> None:
+        """Writes a batch, in the order of the port's words."""
+        for place in batch.forgotten:
+            self.rows.pop(place, None)
+            self.failures.pop(place, None)
+        for place in batch.forgotten_items:
+            self.items = {at: found for at, found in self.items.items() if at[:2] != place}
+        self.chunks.update((chunk.chunk, chunk) for chunk in batch.chunks)
+        self.items.update(((given.block, given.key, given.start), given) for given in batch.items)
+        for over in batch.rows:
+            self.rows[over.block, over.key] = over
+            self.failures.pop((over.block, over.key), None)
+        self.failures.update(((failed.block, failed.key), failed) for failed in batch.failures)
+        self.summary = self.summary if batch.summary is None else batch.summary
+
+    def groups(self) -> list[tuple[str, int, list[tuple[BlockUuid, Key]]]]:
+        """Failures by group: the first one's line, how many, where; the largest first, then the first."""
+        groups: dict[str, list[FailureRow]] = {}
+        for failed in in_plan_order(self.failures):
+            groups.setdefault(failed.group, []).append(failed)
+        ordered = sorted(groups.values(), key=len, reverse=True)
+        return [(found[0].error, len(found), [(one.block, decode_key(one.key)) for one in found]) for found in ordered]
+
+
+def in_plan_order(rows: Mapping[_Place, _Found]) -> list[_Found]:
+    """The rows, by the plan of `new_run` and then by what else places them."""
+    order = {LOAD: 0, SPLIT: 1, FOLD: 2}
+    places = sorted(rows, key=lambda place: (order[BlockUuid(str(place[0]))], *place[1:]))
+    return [rows[place] for place in places]
+
+
+_BLOCKS = st.sampled_from([LOAD, SPLIT, FOLD])
+_KEYS = st.lists(st.sampled_from([0, 1, 2, 256, 2**32 - 1]), max_size=3).map(lambda key: encode_key(tuple(key)))
+_TIMES = st.none() | st.floats(0, 2e9)
+_NUMBERS = st.integers(0, 2**31 - 1)
+_PLACES = st.tuples(_BLOCKS, _KEYS)
+_ROWS = st.builds(
+    BlockRunRow,
+    _BLOCKS,
+    _KEYS,
+    st.sampled_from(Status).map(int),
+    _NUMBERS,
+    _TIMES,
+    _TIMES,
+    st.none() | _NUMBERS,
+    st.none() | _NUMBERS,
+)
+_TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
+_FAILURES = st.builds(FailureRow, _BLOCKS, _KEYS, _TEXTS, st.sampled_from(["A", "B", "c"]), _TEXTS)
+_ITEMS = st.builds(
+    ItemsRow, _BLOCKS, _KEYS, st.integers(0, 3), _NUMBERS, _NUMBERS, _NUMBERS, st.booleans(), st.binary(max_size=24)
+)
+_CHUNKS = st.builds(ChunkRow, st.integers(0, 5), _TEXTS, st.integers(0, 2**60), st.integers(0, 2**60))
+
+
+def batches() -> st.SearchStrategy[WriteBatch]:
+    """Batches of few keys, so that rows are written again, forgotten, and repeated within a batch."""
+    return st.builds(
+        WriteBatch,
+        chunks=st.lists(_CHUNKS, max_size=4),
+        items=st.lists(_ITEMS, max_size=5),
+        rows=st.lists(_ROWS, max_size=12),
+        failures=st.lists(_FAILURES, max_size=5),
+        forgotten=st.lists(_PLACES, max_size=4),
+        forgotten_items=st.lists(_PLACES, max_size=4),
+        summary=st.none() | st.dictionaries(_TEXTS, st.integers() | _TEXTS | st.none(), max_size=3),
+    )

@@ -1,0 +1,149 @@
+"""The executor's contract, over every adapter; and what only one of them does."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from refold.executors.inline import InlineExecutor
+from refold.executors.processes import ProcessExecutor
+from refold.executors.worker import open_output_store
+from refold.ports.executor import Executor
+from refold.scheduler.events import Outcome
+from refold.testing.executor_bench import Bench
+from refold.testing.executor_contract import DOUBLE, ExecutorContract
+from refold.testing.production_contract import LOADER, ProductionContract
+
+SLEEPY = "import time\n\n@transformer\ndef f(n):\n    if n == 1:\n        time.sleep(600)\n    return n\n"
+ASYNC_SLEEPY = (
+    "import asyncio\n\n@transformer\nasync def f(n):\n    await asyncio.sleep(600 if n == 1 else 0)\n    return n\n"
+)
+
+
+class TestInlineExecutor(ExecutorContract, ProductionContract):
+    concurrent = False
+
+    @pytest.fixture
+    def executor(self) -> Iterator[Executor]:
+        executor = InlineExecutor(open_output_store)
+        yield executor
+        executor.close()
+
+    @pytest.fixture
+    def interrupted(self, executor: InlineExecutor) -> Iterator[None]:
+        """Ctrl-C interrupts the executor, as it does under `refold run`."""
+        before = signal.signal(signal.SIGINT, lambda _number, _frame: executor.interrupt())
+        yield
+        signal.signal(signal.SIGINT, before)
+
+    KILL = "import os, signal, time, asyncio\n\ndef interrupt():\n    os.kill(os.getpid(), signal.SIGINT)\n\n"
+
+    @pytest.mark.usefixtures("interrupted")
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "def f(n):\n    if n == 1:\n        interrupt()\n        time.sleep(600)\n    return n\n",
+            "async def f(n):\n    if n == 1:\n        interrupt()\n        await asyncio.sleep(600)\n    return n\n",
+        ],
+        ids=["def", "async def"],
+    )
+    def test_an_interrupt_stops_the_child_at_work_and_begins_no_other(self, bench: Bench, body: str) -> None:
+        told = bench.over_items(bench.block(self.KILL + "@transformer\n" + body), range(4))
+        assert told.values() == {0: 0}
+        assert told.where(Outcome.CANCELLED) == [1, 2, 3]
+
+    @pytest.mark.usefixtures("interrupted")
+    def test_an_interrupt_stops_a_generator(self, bench: Bench) -> None:
+        told = bench.produce(bench.producer(self.KILL + LOADER + "    yield 1\n    interrupt()\n    time.sleep(600)\n"))
+        assert told.outcome is Outcome.CANCELLED
+
+
+class TestProcessExecutor(ExecutorContract, ProductionContract):
+    @pytest.fixture
+    def executor(self) -> Iterator[Executor]:
+        executor = ProcessExecutor(maximum=1)
+        yield executor
+        executor.close()
+
+    @pytest.mark.parametrize(("code", "width"), [(SLEEPY, 1), (ASYNC_SLEEPY, 2)], ids=["def", "async def"])
+    def test_a_cancel_keeps_what_has_ended_and_interrupts_the_child_at_work(
+        self, bench: Bench, code: str, width: int
+    ) -> None:
+        block = bench.block(code, callbacks="@callback('cancelled')\ndef f(**kwargs):\n    print('stopped')\n")
+        told = bench.submit(block, [bench.items(0, 1, 1, 1)], 4, width=width)
+        waiting = bench.submit(block, [bench.items(0, 0)], 2)
+        bench.until_ended(told, 1)
+        bench.cancel()
+        bench.finish()
+        bench.close()
+        assert told.values() == {0: 0}
+        assert told.where(Outcome.CANCELLED) == [1, 2, 3]
+        assert waiting.where(Outcome.CANCELLED) == [0, 1]
+        assert ("block_0:1", "stopped") in {(line.block_run, line.text) for line in bench.log()}
+
+    def test_a_cancel_while_thousands_of_async_children_begin_is_reported_for_all_of_them(self, bench: Bench) -> None:
+        block = bench.block(ASYNC_SLEEPY)
+        told = [bench.submit(block, [bench.items(*[1] * 2000)], 2000, width=2000) for _ in range(3)]
+        bench.cancel()
+        bench.finish()
+        assert all(set(each.outcomes.values()) == {Outcome.CANCELLED} for each in told)
+
+    def test_a_cancelled_run_takes_nothing_from_another_on_the_same_worker(
+        self, executor: Executor, tmp_path: Path
+    ) -> None:
+        ours, theirs = (Bench(tmp_path / "project", executor, run) for run in ("ours", "theirs"))
+        gate = tmp_path / "go"
+        long = ours.block(
+            "import os, time\n\n@transformer\ndef f(n):\n"
+            f"    while not os.path.exists({str(gate)!r}):\n        time.sleep(0.01)\n    return n\n"
+        )
+        quick = ours.block(DOUBLE)
+        theirs_double = theirs.block(DOUBLE)
+        first = ours.submit(quick, [ours.items(5)], 1)
+        ours.finish()
+        held = ours.submit(long, [ours.items(0, 1)], 2)
+        waiting = theirs.submit(theirs_double, [theirs.items(1, 2)], 2)
+        theirs.cancel()
+        theirs.finish()
+        assert waiting.where(Outcome.CANCELLED) == [0, 1]
+        gate.touch()
+        ours.finish()
+        assert first.value() == 10
+        assert held.values() == {0: 0, 1: 1}
+        ours.close()
+        theirs.close()
+
+    def test_what_is_not_begun_is_taken_back_when_somebody_is_idle(self, tmp_path: Path) -> None:
+        executor = ProcessExecutor(maximum=2)
+        try:
+            bench = Bench(tmp_path / "project", executor)
+            gate = tmp_path / "go"
+            block = bench.block(
+                "import os, time\n\n@transformer\ndef f(n):\n"
+                f"    while n == 0 and not os.path.exists({str(gate)!r}):\n        time.sleep(0.01)\n    return n\n"
+            )
+            assert bench.over_items(block, [1, 2]).complete
+            told = bench.submit(block, [bench.items(0, 1, 2)], 3)
+            bench.until_ended(told, 2)
+            gate.touch()
+            bench.finish()
+            assert told.values() == {0: 0}
+            assert told.where(Outcome.UNSTARTED) == [1, 2]
+            bench.close()
+        finally:
+            executor.close()
+
+    def test_much_said_at_once_in_both_directions_does_not_choke(self, bench: Bench) -> None:
+        """A pipe that is full in one direction must not keep the other one from being read."""
+        block = bench.block("@transformer\ndef fail(n):\n    raise ValueError('x' * 2000)\n")
+        items = [bench.items(*range(4000)) for _ in range(11)]
+        attempts = {position: 10**9 + position for position in range(4000)}
+        told = [bench.submit(block, [items[0]], 4000)]
+        bench.until_ended(told[0], 1)
+        told += [bench.submit(block, [spans], 4000, failures=attempts) for spans in items[1:]]
+        bench.cancel()
+        bench.finish()
+        assert all(set(each.outcomes.values()) <= {Outcome.FAILED, Outcome.CANCELLED} for each in told)
