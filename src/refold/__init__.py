@@ -9,7 +9,7 @@ are in `__init__.pyi`, so that the package's root imports none of its floors.
 
 from __future__ import annotations
 
-from importlib import import_module, metadata
+from importlib import import_module
 
 _HOMES = {
     "Pipeline": "refold.api.pipeline",
@@ -39,7 +39,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
-        value: object = metadata.version("refold")
+        value: object = import_module("importlib.metadata").version("refold")
     elif name in _HOMES:
         value = getattr(import_module(_HOMES[name]), name)
     else:

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from refold.errors import StoreError
 from refold.executors.inline import InlineExecutor
 from refold.executors.processes import ProcessExecutor
 from refold.executors.worker import open_output_store
+from refold.outputs import FileOutputStore
+from refold.outputs.chunk_format import RecordBuilder
 from refold.ports.executor import Executor
+from refold.ports.output_store import ChunkRef
 from refold.scheduler.events import Outcome
 from refold.testing.executor_bench import Bench
 from refold.testing.executor_contract import DOUBLE, ExecutorContract
@@ -61,6 +65,53 @@ class TestInlineExecutor(ExecutorContract, ProductionContract):
         assert told.outcome is Outcome.CANCELLED
 
 
+class FullDisk(FileOutputStore):
+    """An output store that cannot publish."""
+
+    def builder(self, writer: str) -> RecordBuilder:
+        builder = super().builder(writer)
+
+        def publish() -> ChunkRef:
+            raise StoreError("no space left on the device")
+
+        builder.publish = publish  # type: ignore[method-assign]
+        return builder
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[Bench]:
+    executor = InlineExecutor(lambda context: FullDisk(context.run_folder))
+    bench = Bench(tmp_path / "project", executor)
+    yield bench
+    bench.close()
+    executor.close()
+
+
+def test_runs_whose_outputs_cannot_be_written_fail_and_say_why(full: Bench) -> None:
+    told = full.over_items(full.block("@transformer\ndef f(n):\n    return 4 // n\n"), range(3))
+    assert told.where(Outcome.FAILED) == [0, 1, 2]
+    assert told.failures[0].error.startswith("ZeroDivisionError")
+    assert "no space left" in told.failures[1].error
+
+
+def test_a_generator_whose_items_cannot_be_written_fails_and_says_why(full: Bench) -> None:
+    told = full.produce(full.producer(LOADER + "    yield 1\n    yield 2\n"), credit=1)
+    if told.paused:
+        full.pull(told, 5)
+        full.finish()
+    assert told.outcome is Outcome.FAILED
+    assert "no space left" in told.failure.error
+    assert not told.produced
+
+
+def test_what_fails_for_good_says_why_though_nothing_can_be_written(full: Bench) -> None:
+    block = full.block("@transformer\ndef give(n):\n    yield n\n", dynamic=True)
+    told = full.submit(block, [full.items(1, 2)], 2, known={1: b"x" * 8})
+    full.finish()
+    assert told.where(Outcome.FAILED_FOR_GOOD) == [1]
+    assert told.failures[1].error.startswith("ChangedItemsError")
+
+
 class TestProcessExecutor(ExecutorContract, ProductionContract):
     @pytest.fixture
     def executor(self) -> Iterator[Executor]:
@@ -98,13 +149,15 @@ class TestProcessExecutor(ExecutorContract, ProductionContract):
         gate = tmp_path / "go"
         long = ours.block(
             "import os, time\n\n@transformer\ndef f(n):\n"
-            f"    while not os.path.exists({str(gate)!r}):\n        time.sleep(0.01)\n    return n\n"
+            f"    while n >= 0 and not os.path.exists({str(gate)!r}):\n        time.sleep(0.01)\n    return n\n"
         )
         quick = ours.block(DOUBLE)
         theirs_double = theirs.block(DOUBLE)
+        assert theirs.over_items(theirs_double, [1]).value() == 2
         first = ours.submit(quick, [ours.items(5)], 1)
         ours.finish()
-        held = ours.submit(long, [ours.items(0, 1)], 2)
+        held = ours.submit(long, [ours.items(-1, 0, 1)], 3)
+        ours.until_ended(held, 1)
         waiting = theirs.submit(theirs_double, [theirs.items(1, 2)], 2)
         theirs.cancel()
         theirs.finish()
@@ -112,9 +165,18 @@ class TestProcessExecutor(ExecutorContract, ProductionContract):
         gate.touch()
         ours.finish()
         assert first.value() == 10
-        assert held.values() == {0: 0, 1: 1}
+        assert held.values() == {0: -1, 1: 0, 2: 1}
         ours.close()
         theirs.close()
+
+    def test_what_a_run_printed_is_on_disk_when_the_run_is_reported(self, bench: Bench) -> None:
+        told = bench.submit(
+            bench.block(SLEEPY.replace("    if", "    print('said', n)\n    if")), [bench.items(0, 1)], 2
+        )
+        bench.until_ended(told, 1)
+        assert ("block_0:0", "said 0") in {(line.block_run, line.text) for line in bench.log()}
+        bench.cancel()
+        bench.finish()
 
     def test_what_is_not_begun_is_taken_back_when_somebody_is_idle(self, tmp_path: Path) -> None:
         executor = ProcessExecutor(maximum=2)

@@ -20,8 +20,10 @@ from refold.executors.processes import ProcessExecutor
 from refold.model.block import JsonValue
 from refold.model.pipeline import Pipeline
 from refold.model.project import Project
+from refold.outputs import read_latest
 from refold.ports.run_store import RunRecord
 from refold.scheduler.events import Outcome
+from refold.scheduler.status import Status
 from refold.testing.executor_bench import Bench
 from refold.testing.executor_contract import DOUBLE
 
@@ -63,7 +65,7 @@ def run_fan_out(folder: Path, child: str, retries: int = 0) -> tuple[Project, Ru
     pipeline = pipeline.add_block("child", "transformer", upstream=["load"], configuration=configuration, content=child)
     pipeline = pipeline.add_block("export", "data_exporter", upstream=["child"], content=EXPORT)
     if retries:
-        metadata = pipeline.path / "metadata.yaml"
+        metadata = pipeline.folder / "metadata.yaml"
         metadata.write_text(metadata.read_text() + f"\nretry_config: {{retries: {retries}, delay: 0}}\n")
         pipeline = Pipeline.get("fan", project)
     return project, run_pipeline(pipeline, RunOptions(executor=ExecutorKind.PROCESSES, workers=2))
@@ -95,13 +97,7 @@ def test_a_child_whose_worker_died_is_tried_again_where_retries_are_left(tmp_pat
     rows = [row for row in store.block_runs(record.id) if row.block == "child"]
     assert [row.attempts for row in rows] == [1 + (number == 17) for number in range(CHILDREN)]
     store.close()
-    assert exported(project) == [10 * number for number in range(CHILDREN)]
-
-
-def exported(project: Project) -> object:
-    from refold.outputs import read_latest
-
-    return read_latest(project.data_folder / "fan", "export")
+    assert read_latest(project.data_folder / "fan", "export") == [[10 * number for number in range(CHILDREN)]]
 
 
 def test_a_batch_loses_one_child_and_gets_the_unstarted_back(bench: Bench) -> None:
@@ -220,3 +216,25 @@ def test_workers_of_a_killed_engine_are_gone(tmp_path: Path) -> None:
         engine.wait()
     _, alive = psutil.wait_procs(workers, timeout=20)
     assert not alive
+
+
+@pytest.mark.parametrize("kind", ["", "async "], ids=["def", "async def"])
+def test_ctrl_c_during_the_only_block_ends_the_run_cancelled(tmp_path: Path, kind: str) -> None:
+    """The child comes back as cancelled before the engine has looked up: it must not take that for an end."""
+    project = Project.init(tmp_path / "project")
+    pipeline = Pipeline.create("one", project)
+    code = (
+        f"import asyncio, os, signal, time\n\n@data_loader\n{kind}def load():\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        f"    {'await asyncio' if kind else 'time'}.sleep(600)\n"
+    )
+    pipeline = pipeline.add_block("load", "data_loader", content=code)
+    pipeline = pipeline.add_block("next", "data_exporter", upstream=["load"], content=EXPORT)
+    record = run_pipeline(pipeline, RunOptions(executor=ExecutorKind.INLINE))
+    assert record.status == "cancelled"
+    store = open_project_store(project)
+    assert {row.block: Status(row.status) for row in store.block_runs(record.id)} == {
+        "load": Status.CANCELLED,
+        "next": Status.CANCELLED,
+    }
+    store.close()

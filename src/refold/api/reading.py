@@ -16,7 +16,7 @@ from refold.api.run_logs import RunLogs
 from refold.api.running import is_interrupted
 from refold.api.snapshot import BlockSnapshot, PlanSnapshot
 from refold.api.tracing import TraceEntry, trace_inputs
-from refold.api.wiring import open_project_store, run_folder, stored_as
+from refold.api.wiring import has_store, open_project_store, run_folder, stored_as
 from refold.engine.pipeline_run import LEASE_SECONDS
 from refold.errors import BadInputError, NotFoundError
 from refold.executors.capture import LogLine
@@ -110,6 +110,12 @@ class RunReader:
     @classmethod
     def open(cls, run: str, project: Project) -> Self:
         """The run of this id, of a unique beginning of its id, or `latest`. Raises NotFoundError."""
+        if not has_store(project):
+            raise NotFoundError(
+                f"there is no run `{run}`: nothing has been run yet",
+                where=str(project.path),
+                fix="Run a pipeline: `refold run PROJECT PIPELINE`.",
+            )
         store = open_project_store(project)
         try:
             return cls(project, _find(run, project, store), store)
@@ -329,6 +335,8 @@ def list_runs(project: Project, pipeline: str | None = None, limit: int | None =
 
     The readers share one store, which is closed when the last of them is gone: none of them needs closing.
     """
+    if not has_store(project):
+        return
     store = open_project_store(project)
     wanted = None if pipeline is None else PipelineUuid(pipeline)
     shared = _Shared()

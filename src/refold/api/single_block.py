@@ -10,7 +10,6 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from refold.api.event_loops import outside_loop
 from refold.api.origins import AxisItem, Origin, Origins
 from refold.api.reading import COMPLETED, RunReader
 from refold.api.run_setup import PreparedPipeline, make_context, make_task
@@ -22,6 +21,7 @@ from refold.engine.pipeline_run import LEASE_SECONDS
 from refold.engine.places import Chunks
 from refold.errors import BadInputError, BlockError, StoreError
 from refold.executors.capture import LogLine
+from refold.executors.event_loops import outside_loop
 from refold.executors.failures import failure_of
 from refold.executors.inline import InlineExecutor
 from refold.languages import require_language

@@ -38,6 +38,11 @@ def open_project_store(project: Project) -> RunStore:
     return open_run_store(url or project.data_folder / "refold.db", durable=is_durable(project))
 
 
+def has_store(project: Project) -> bool:
+    """Whether there is a run store yet: reading makes none."""
+    return bool(os.environ.get(DATABASE_VARIABLE)) or (project.data_folder / "refold.db").is_file()
+
+
 def stored_as(project: Project) -> str | None:
     """What the project's runs are told apart by; None in its own file, whose runs stay its own when it is moved."""
     return str(project.path) if os.environ.get(DATABASE_VARIABLE) else None

@@ -27,9 +27,6 @@ class _Column(Protocol):
 class _PandasFrame(Protocol):
     columns: Iterable[object]
 
-    def iterrows(self) -> object:
-        """Rows."""
-
     def itertuples(self, index: bool, name: None) -> Iterator[tuple[object, ...]]:
         """Rows as tuples."""
 

@@ -337,7 +337,8 @@ class PipelineRun:
         times = self._times.get(block, {})
         unknown = (None, self._clock.now())
         began = [times.get(run, unknown) for run in runs]
-        attempts = [int(started is not None) for started, _ended in began]
+        # A worker that died took the moment with it when its child began.
+        attempts = [int(started is not None or status is Status.FAILED) for started, _ended in began]
         if failures:
             for at, run in enumerate(runs):
                 if run in failures:

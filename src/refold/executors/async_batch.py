@@ -10,7 +10,7 @@ from typing import cast
 
 from refold.errors import BlockTimeoutError
 from refold.executors.block_call import Call
-from refold.executors.capture import end_lines, set_speaker
+from refold.executors.capture import set_speaker
 from refold.executors.cursor import MANY, PutCursor
 from refold.executors.failures import failure_of
 from refold.executors.open_run import OpenRun
@@ -112,8 +112,6 @@ class AsyncBatch:
             self._end(call, position, started, Outcome.FAILED, shown)
         except BaseException as error:  # sys.exit and the like end the child, never the worker
             self._end(call, position, started, Outcome.FAILED, error)
-        finally:
-            end_lines()
             self._turn()
 
     def _complete(self, call: Call, position: int, returned: object, started: float) -> None:

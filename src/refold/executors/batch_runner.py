@@ -15,7 +15,7 @@ from refold.executors.async_batch import AsyncBatch
 from refold.executors.batch_inputs import BatchInputs
 from refold.executors.block_call import Call
 from refold.executors.block_code import BlockCode, make_importable
-from refold.executors.capture import Capture, LogWriter, end_lines, set_speaker
+from refold.executors.capture import Capture, LogWriter, set_speaker
 from refold.executors.cursor import IDLE, LOADING, PutCursor
 from refold.executors.failures import failure_of
 from refold.executors.interrupts import Cancelled, Interrupts, Overdue
@@ -229,8 +229,6 @@ class BatchRunner:
             work()
         except BaseException as error:
             self._fail(execution, position, error)
-        finally:
-            end_lines()
 
     def _fail(self, execution: _Execution, position: int, error: BaseException) -> None:
         if position in execution.producing:

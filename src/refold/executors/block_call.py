@@ -6,12 +6,12 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from refold.errors import BlockError
 from refold.executors.block_code import BlockCode
 from refold.executors.capture import BlockRunName
+from refold.executors.event_loops import outside_loop
 from refold.executors.failures import failure_of
 from refold.languages.arguments import Argument, bind
 from refold.languages.python.block_function import BlockFunction, Callback, CallbackStatus
@@ -119,12 +119,7 @@ def _finish(value: object) -> object:
     """The value; of an `async def` function its result."""
     if not inspect.iscoroutine(value):
         return value
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(_awaited(value))
-    with ThreadPoolExecutor(1) as thread:  # this thread's loop is busy: it runs the children
-        return thread.submit(asyncio.run, _awaited(value)).result()
+    return outside_loop(lambda: asyncio.run(_awaited(value)))
 
 
 async def _awaited(value: object) -> object:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from refold.errors import StoreError
+from refold.executors.capture import end_lines
 from refold.executors.failures import failure_of
 from refold.executors.open_run import OpenRun
 from refold.languages.unfolding import ItemRows
@@ -174,6 +175,7 @@ class Reporter:
             self._send([Paused(self._batch.id, position, pulls)])
 
     def _over(self, position: int, outcome: Outcome, started: float, ended: float) -> None:
+        end_lines()
         waiting = self._waiting
         waiting.positions.append(position)
         waiting.outcomes.append(outcome)
@@ -211,6 +213,8 @@ class Reporter:
                 self._opened.log.flush()  # who reads that a run is over finds what it printed
             self._waiting = _Waiting()
             self._last = self._monotonic()
+            if self._opened is not None:
+                self._opened.log.flush()  # whoever learns of a result can read what its run printed
             try:
                 self._send(self._reports(batch, builder, waiting))
             except StoreError as error:

@@ -315,7 +315,9 @@ def stopped(**kwargs):
         ]
 
     def test_an_output_that_cannot_be_stored_is_no_success_to_callbacks(self, bench: Bench) -> None:
-        block = bench.block("@transformer\ndef f(n):\n    return __import__('threading').Lock()\n", callbacks=self.CALLBACKS)
+        block = bench.block(
+            "@transformer\ndef f(n):\n    return __import__('threading').Lock()\n", callbacks=self.CALLBACKS
+        )
         bench.over_items(block, [0])
         bench.close()
         assert [line.text for line in bench.log()] == ["failure StoreError block_0:0"]
@@ -355,14 +357,6 @@ def stopped(**kwargs):
                 ("log", f"log {number}"),
                 ("log", f"info {number}"),
             }
-
-    def test_what_a_run_printed_is_on_disk_when_the_run_is_reported(self, bench: Bench) -> None:
-        block = bench.block("@transformer\ndef speak(n):\n    print('said', n, end='')\n")
-        told = bench.submit(block, [bench.items(*range(20))], 20)
-        bench.until_ended(told, 1)
-        reported = {f"said {position}" for position in told.outcomes}
-        assert reported <= {line.text for line in bench.log()}
-        bench.finish()
 
     # async def
 

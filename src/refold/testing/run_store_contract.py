@@ -2,7 +2,7 @@
 
     class TestMyRunStore(RunStoreContract):
         @pytest.fixture
-        def open_store(self) -> Iterator[OpenStore]: ...
+        def open_store(self) -> Iterator[OpenStore]: ...  # refold.testing.run_store_samples
 
 Stores that several processes can share inherit `SharedRunStoreContract`, which adds what only then can go wrong.
 """
@@ -10,30 +10,18 @@ Stores that several processes can share inherit `SharedRunStoreContract`, which 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from refold.errors import LeaseError, NotFoundError, StoreError
 from refold.model.block import JsonValue
-from refold.model.keys import BlockUuid, Key, PipelineUuid, RunId, encode_key
-from refold.ports.run_store import (
-    BlockRunRow,
-    ChunkRow,
-    Control,
-    FailureRow,
-    Lease,
-    NewRun,
-    Owner,
-    RunStatus,
-    RunStore,
-    WriteBatch,
-)
+from refold.model.keys import PipelineUuid, RunId, encode_key
+from refold.ports.run_store import ChunkRow, Control, Lease, NewRun, Owner, RunStatus, RunStore, WriteBatch
 from refold.scheduler.status import Status
+from refold.testing.run_store_rows_contract import RowsContract
 from refold.testing.run_store_samples import (
     FOLD,
     HERE,
@@ -42,42 +30,17 @@ from refold.testing.run_store_samples import (
     SPLIT,
     THERE,
     TTL,
-    DictionaryStore,
-    batches,
+    OpenStore,
+    StoreUnderTest,
     failure,
-    in_plan_order,
     items,
     new_run,
     row,
 )
 
-OpenStore = Callable[[], RunStore]
-"""Opens the store once more: as another engine, or a reader, would. The fixture closes all of them."""
 
-
-class _Contract:
-    """What the suites have in common: a store, and a run under way in it."""
-
-    @pytest.fixture
-    def open_store(self) -> Iterator[OpenStore]:
-        """Opens the same, at first empty, store as often as it is called. Subclasses bring it."""
-        raise NotImplementedError
-
-    @pytest.fixture
-    def store(self, open_store: OpenStore) -> RunStore:
-        """The store as the engine has it."""
-        return open_store()
-
-    @pytest.fixture
-    def lease(self, store: RunStore) -> Lease:
-        """A run under way, and the right to write it."""
-        run = new_run()
-        store.create(run)
-        return store.acquire(run.id, HERE, NOW, TTL)
-
-
-class RunStoreContract(_Contract):
-    """Promises of any run store."""
+class RunStoreContract(RowsContract):
+    """Promises of any run store: of runs, leases, requests and plans, and those of `RowsContract`."""
 
     # Runs
 
@@ -363,246 +326,8 @@ class RunStoreContract(_Contract):
                 store.write(lease, batch, NOW, TTL)
         assert list(store.block_runs(lease.run)) == []
 
-    # Writing and reading
 
-    def test_rows_read_in_plan_order_then_key_order(self, store: RunStore, lease: Lease, open_store: OpenStore) -> None:
-        keys: list[Key] = [(256,), (1, 0), (1,), (255, 9), (), (1, 0, 4_294_967_295), (65536,), (0, 7)]
-        rows = [row(block, *key) for key in keys for block in (FOLD, LOAD, SPLIT)]
-        store.write(lease, WriteBatch(rows=rows[:10]), NOW, TTL)
-        store.write(lease, WriteBatch(rows=rows[10:]), NOW, TTL)
-        expected = [row(block, *key) for block in (LOAD, SPLIT, FOLD) for key in sorted(keys)]
-        found = list(open_store().block_runs(lease.run))
-        assert found == expected
-        assert {(type(one), type(one.key)) for one in found} == {(BlockRunRow, bytes)}
-
-    def test_rows_are_chosen_by_block_and_status(self, store: RunStore, lease: Lease) -> None:
-        rows = [
-            row(block, *divmod(number, 4), status=status)
-            for block in (LOAD, SPLIT)
-            for number, status in enumerate(Status)
-        ]
-        store.write(lease, WriteBatch(rows=rows), NOW, TTL)
-        assert list(store.block_runs(lease.run, SPLIT)) == rows[8:]
-        assert list(store.block_runs(lease.run, FOLD)) == list(store.block_runs(lease.run, BlockUuid("stranger"))) == []
-        choices: list[set[Status]] = [
-            set(),
-            {Status.FAILED},
-            {Status.COMPLETED},
-            {Status.FAILED, Status.COMPLETED_FALSE},
-        ]
-        for statuses in [*choices, {Status.CANCELLED, Status.UPSTREAM_FAILED}, set(Status)]:
-            chosen = [one for one in rows if one.status in statuses]
-            assert list(store.block_runs(lease.run, statuses=statuses)) == chosen
-            assert list(store.block_runs(lease.run, LOAD, statuses)) == [one for one in chosen if one.block == LOAD]
-
-    def test_one_row_is_found_by_block_and_key(self, store: RunStore, lease: Lease) -> None:
-        store.write(lease, WriteBatch(rows=[row(SPLIT, 1), row(SPLIT, 1, 2)]), NOW, TTL)
-        assert store.block_run(lease.run, SPLIT, encode_key((1, 2))) == row(SPLIT, 1, 2)
-        assert store.block_run(lease.run, SPLIT, encode_key((2,))) is None
-        assert store.block_run(lease.run, LOAD, encode_key((1,))) is None
-
-    def test_what_a_block_run_may_lack_is_none(self, store: RunStore, lease: Lease) -> None:
-        bare = BlockRunRow(SPLIT, encode_key((3,)), int(Status.UPSTREAM_FAILED), 0, None, None, None, None)
-        store.write(lease, WriteBatch(rows=[bare]), NOW, TTL)
-        assert list(store.block_runs(lease.run)) == [bare]
-
-    def test_a_row_stored_anew_replaces_the_old_one(self, store: RunStore, lease: Lease) -> None:
-        store.write(lease, WriteBatch(rows=[row(SPLIT, 0), row(SPLIT, 1)]), NOW, TTL)
-        late = [row(SPLIT, 1, attempts=2, chunk=None), row(SPLIT, 2), row(SPLIT, 1, attempts=3, chunk=9)]
-        store.write(lease, WriteBatch(rows=late), NOW, TTL)
-        assert list(store.block_runs(lease.run)) == [row(SPLIT, 0), late[2], row(SPLIT, 2)]
-
-    def test_batches_may_be_iterators_of_plain_tuples(self, store: RunStore, lease: Lease) -> None:
-        batch = WriteBatch(
-            chunks=map(tuple, [ChunkRow(0, "s", 0, 9)]),  # type: ignore[arg-type]
-            items=map(tuple, [items(SPLIT, (), 0, 2)]),  # type: ignore[arg-type]
-            rows=map(tuple, [row(SPLIT, 0, status=Status.FAILED)]),  # type: ignore[arg-type]
-            failures=map(tuple, [failure(SPLIT, 0)]),  # type: ignore[arg-type]
-            forgotten=iter([(SPLIT, encode_key((1,)))]),  # type: ignore[arg-type]
-            forgotten_items=iter([(SPLIT, encode_key((1,)))]),  # type: ignore[arg-type]
-        )
-        store.write(lease, batch, NOW, TTL)
-        assert list(store.block_runs(lease.run)) == [row(SPLIT, 0, status=Status.FAILED)]
-        assert list(store.failures(lease.run)) == [failure(SPLIT, 0)]
-        assert list(store.items(lease.run, SPLIT)) == [items(SPLIT, (), 0, 2)]
-        assert list(store.chunks(lease.run)) == [ChunkRow(0, "s", 0, 9)]
-
-    def test_a_batch_that_breaks_off_midway_writes_nothing(self, store: RunStore, lease: Lease) -> None:
-        def broken() -> Iterator[BlockRunRow]:
-            yield row(LOAD)
-            raise ZeroDivisionError
-
-        batch = WriteBatch(chunks=[ChunkRow(0, "s", 0, 9)], rows=broken(), summary={"x": 1})  # type: ignore[arg-type]
-        with pytest.raises(ZeroDivisionError):
-            store.write(lease, batch, NOW + 1, TTL)
-        assert [*store.block_runs(lease.run), *store.chunks(lease.run)] == []
-        assert store.get(lease.run).summary == {}
-        store.write(lease, WriteBatch(rows=[row(LOAD)]), NOW, TTL)
-
-    def test_statuses_may_come_as_their_enumeration(self, store: RunStore, lease: Lease) -> None:
-        rows = [row(SPLIT, 0)._replace(status=Status.CANCELLED), row(SPLIT, 1)._replace(status=Status.COMPLETED)]
-        store.write(lease, WriteBatch(rows=rows), NOW, TTL)
-        assert [one.status for one in store.block_runs(lease.run)] == [5, 2]
-
-    def test_seventy_thousand_rows_go_in_one_batch(self, store: RunStore, lease: Lease) -> None:
-        rows = [row(SPLIT, number // 300, number % 300) for number in range(70_000)]
-        store.write(lease, WriteBatch(rows=rows[::-1]), NOW, TTL)
-        assert list(store.block_runs(lease.run)) == rows
-
-    def test_uuids_are_any_text(self, store: RunStore) -> None:
-        uuids = ["плата", "a'b\"c", "100%s?", "😀", "Plata", "plata"]
-        run = new_run(blocks=uuids)
-        store.create(run)
-        lease = store.acquire(run.id, HERE, NOW, TTL)
-        rows = [row(uuid, 1) for uuid in uuids]
-        failures = [failure(uuid, 1, error=f"{uuid}: bad") for uuid in uuids]
-        store.write(lease, WriteBatch(rows=rows, failures=failures, summary=dict.fromkeys(uuids, 1)), NOW, TTL)
-        assert list(store.block_runs(run.id)) == rows
-        assert list(store.failures(run.id)) == failures
-        assert [store.block_run(run.id, one.block, one.key) for one in rows] == rows
-        assert store.get(run.id).summary == dict.fromkeys(uuids, 1)
-
-    def test_a_summary_comes_with_its_transaction_and_stays_until_the_next(self, store: RunStore, lease: Lease) -> None:
-        summary: dict[str, JsonValue] = {"blocks": {"load": {"completed": 1}}, "text": "ä\0\ud800", "n": [1.5, None]}
-        store.write(lease, WriteBatch(summary=summary), NOW, TTL)
-        with pytest.raises(StoreError):
-            store.write(lease, WriteBatch(rows=[row("stranger")], summary={"wrong": True}), NOW, TTL)
-        assert store.get(lease.run).summary == summary
-        store.write(lease, WriteBatch(rows=[row(LOAD)]), NOW, TTL)
-        assert store.get(lease.run).summary == summary
-        store.write(lease, WriteBatch(summary={}), NOW, TTL)
-        assert store.get(lease.run).summary == {}
-
-    def test_what_is_forgotten_is_gone_with_its_failure(self, store: RunStore, lease: Lease) -> None:
-        rows = [row(SPLIT, number, status=Status.FAILED) for number in range(4)]
-        failures = [failure(SPLIT, number) for number in range(4)]
-        store.write(lease, WriteBatch(rows=rows, failures=failures), NOW, TTL)
-        gone = [(SPLIT, encode_key((1,))), (SPLIT, encode_key((3,))), (LOAD, b"")]
-        store.write(lease, WriteBatch(forgotten=gone, rows=[row(SPLIT, 3)]), NOW, TTL)
-        assert list(store.block_runs(lease.run)) == [rows[0], rows[2], row(SPLIT, 3)]
-        assert list(store.failures(lease.run)) == [failures[0], failures[2]]
-
-    def test_readers_keep_what_they_began_to_read(self, store: RunStore, lease: Lease, open_store: OpenStore) -> None:
-        old = [row(SPLIT, number) for number in range(3000)]
-        store.write(lease, WriteBatch(rows=old), NOW, TTL)
-        reading = open_store().block_runs(lease.run)
-        found = [next(reading)]
-        new = [row(SPLIT, number, attempts=2) for number in range(3001)]
-        store.write(lease, WriteBatch(rows=new), NOW, TTL)
-        assert found + list(reading) == old
-        assert list(store.block_runs(lease.run)) == new
-
-    def test_an_engine_writes_while_it_reads(self, store: RunStore, lease: Lease) -> None:
-        old = [row(SPLIT, number) for number in range(2500)]
-        store.write(lease, WriteBatch(rows=old), NOW, TTL)
-        for one in store.block_runs(lease.run):
-            if one.key[-1] == 0:
-                store.write(lease, WriteBatch(rows=[one._replace(attempts=2)]), NOW, TTL)
-        abandoned = store.block_runs(lease.run)
-        next(abandoned)
-        del abandoned
-        assert sum(one.attempts == 2 for one in store.block_runs(lease.run)) == 10
-
-    # Failures
-
-    def test_failures_read_in_plan_order_then_key_order(self, store: RunStore, lease: Lease) -> None:
-        failures = [failure(block, *key) for block in (LOAD, SPLIT, FOLD) for key in [(), (1,), (1, 0), (2,)]]
-        store.write(lease, WriteBatch(failures=failures[::-1]), NOW, TTL)
-        assert list(store.failures(lease.run)) == failures
-        assert list(store.failures(lease.run, SPLIT)) == failures[4:8]
-        assert store.failure(lease.run, SPLIT, encode_key((1, 0))) == failures[6]
-        assert store.failure(lease.run, SPLIT, encode_key((7,))) is None
-
-    def test_a_row_stored_anew_ends_its_failure_unless_a_new_one_comes(self, store: RunStore, lease: Lease) -> None:
-        numbers = range(5)
-        rows = [row(SPLIT, number, status=Status.FAILED) for number in numbers]
-        store.write(lease, WriteBatch(rows=rows, failures=[failure(SPLIT, number) for number in numbers]), NOW, TTL)
-        later = failure(SPLIT, 2, error="KeyError: 'x'", group="KeyError: ...")
-        batch = WriteBatch(rows=[row(SPLIT, 1), row(SPLIT, 2, status=Status.FAILED), row(LOAD, 3)], failures=[later])
-        store.write(lease, batch, NOW, TTL)
-        assert list(store.failures(lease.run)) == [failure(SPLIT, 0), later, failure(SPLIT, 3), failure(SPLIT, 4)]
-
-    def test_failures_are_grouped_the_largest_first(self, store: RunStore, lease: Lease) -> None:
-        odd = [failure(FOLD, number, error=f"KeyError: {number}", group="KeyError: ...") for number in range(30)]
-        rare = [failure(SPLIT, 5, error="OSError: 1", group="OSError"), failure(FOLD, 90, error="E", group="E")]
-        early = [failure(LOAD, error="KeyError: first", group="KeyError: ..."), failure(LOAD, 1, error="A", group="A")]
-        store.write(lease, WriteBatch(failures=[*odd[::-1], *rare, *early]), NOW, TTL)
-        groups = store.failure_groups(lease.run, first=3)
-        assert [(group.error, group.size) for group in groups] == [
-            ("KeyError: first", 31),
-            ("A", 1),
-            ("OSError: 1", 1),
-            ("E", 1),
-        ]
-        assert list(groups[0].block_runs) == [(LOAD, ()), (FOLD, (0,)), (FOLD, (1,))]
-        assert len(store.failure_groups(lease.run)[0].block_runs) == 20
-        largest = store.failure_groups(lease.run, first=0)[0]
-        assert (largest.size, list(largest.block_runs)) == (31, [])
-
-    def test_a_failure_may_say_anything(self, store: RunStore, lease: Lease) -> None:
-        odd = FailureRow(LOAD, b"", "ValueError: \0 \ud800 é", "ValueError: \0", "Traceback: \udcff\n")
-        store.write(lease, WriteBatch(failures=[odd]), NOW, TTL)
-        found = store.failure(lease.run, LOAD, b"")
-        assert found == FailureRow(
-            LOAD, b"", "ValueError: \\x00 \\ud800 é", "ValueError: \\x00", "Traceback: \\udcff\n"
-        )
-
-    # Chunks and items
-
-    def test_chunks_read_by_number(self, store: RunStore, lease: Lease) -> None:
-        chunks = [ChunkRow(number, f"seg-{number % 3}", number * 2**33, 2**20 + number) for number in range(20)]
-        store.write(lease, WriteBatch(chunks=chunks[10:]), NOW, TTL)
-        store.write(lease, WriteBatch(chunks=[*chunks[:10], chunks[15]]), NOW, TTL)
-        assert list(store.chunks(lease.run)) == chunks
-
-    def test_items_read_by_key_and_start(self, store: RunStore, lease: Lease) -> None:
-        first = [items(SPLIT, (0,), start, 3, chunk=start) for start in (0, 3, 6, 1000)]
-        second = [items(SPLIT, (0, 1), 0, 1), items(SPLIT, (2,), 0, 0)]
-        other = [items(LOAD, (), 0, 2)]
-        store.write(lease, WriteBatch(items=[*second, *first[::-1], *other]), NOW, TTL)
-        assert list(store.items(lease.run, SPLIT)) == [*first, *second]
-        assert list(store.items(lease.run, SPLIT, encode_key((0,)))) == first
-        assert list(store.items(lease.run, LOAD, b"")) == other
-        assert list(store.items(lease.run, SPLIT, encode_key((9,)))) == list(store.items(lease.run, FOLD)) == []
-        assert all(type(one.named) is bool for one in store.items(lease.run, SPLIT))
-
-    def test_items_are_replaced_in_one_transaction(self, store: RunStore, lease: Lease) -> None:
-        old = [items(SPLIT, key, start, 4) for key in ((0,), (1,)) for start in (0, 4)]
-        store.write(lease, WriteBatch(items=old), NOW, TTL)
-        new = [items(SPLIT, (1,), 0, 2, chunk=8)]
-        store.write(lease, WriteBatch(items=new, forgotten_items=[(SPLIT, encode_key((1,)))]), NOW, TTL)
-        assert list(store.items(lease.run, SPLIT)) == [*old[:2], *new]
-        again = items(SPLIT, (0,), 4, 9, chunk=9)
-        store.write(lease, WriteBatch(items=[again]), NOW, TTL)
-        assert list(store.items(lease.run, SPLIT)) == [old[0], again, *new]
-
-    # Properties
-
-    def test_batches_in_any_order_with_repeats_equal_dictionaries(self, store: RunStore) -> None:
-        @given(written=st.lists(batches(), min_size=1, max_size=6))
-        @settings(max_examples=60, deadline=None)
-        def equal(written: list[WriteBatch]) -> None:
-            run = new_run()
-            store.create(run)
-            lease = store.acquire(run.id, HERE, NOW, TTL)
-            model = DictionaryStore()
-            for batch in written:
-                store.write(lease, batch, NOW, TTL)
-                model.write(batch)
-            assert list(store.block_runs(run.id)) == in_plan_order(model.rows)
-            assert list(store.failures(run.id)) == in_plan_order(model.failures)
-            assert [one for block in (LOAD, SPLIT, FOLD) for one in store.items(run.id, block)] == in_plan_order(
-                model.items
-            )
-            assert list(store.chunks(run.id)) == [chunk for _, chunk in sorted(model.chunks.items())]
-            assert store.get(run.id).summary == model.summary
-            found = store.failure_groups(run.id, first=99)
-            assert [(group.error, group.size, list(group.block_runs)) for group in found] == model.groups()
-
-        equal()
-
-
-class SharedRunStoreContract(_Contract):
+class SharedRunStoreContract(StoreUnderTest):
     """Promises of run stores that several processes share."""
 
     def test_of_engines_that_want_a_run_at_once_exactly_one_gets_it(

@@ -1,20 +1,34 @@
-"""Runs, rows and batches for tests of run stores, and what a store of them holds, as plain dictionaries."""
+"""What the suites over run stores share: fixtures, runs, rows and batches, and a store's content as dictionaries."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
+import pytest
 from hypothesis import strategies as st
 
 from refold.model.block import JsonValue
 from refold.model.keys import BlockUuid, Key, PipelineUuid, RunId, decode_key, encode_key
-from refold.ports.run_store import BlockRunRow, ChunkRow, FailureRow, ItemsRow, NewRun, Owner, WriteBatch
+from refold.ports.run_store import (
+    BlockRunRow,
+    ChunkRow,
+    FailureRow,
+    ItemsRow,
+    Lease,
+    NewRun,
+    Owner,
+    RunStore,
+    WriteBatch,
+)
 from refold.scheduler.status import Status
 
 _Place = TypeVar("_Place", bound=tuple[object, ...])
 _Found = TypeVar("_Found")
+
+OpenStore = Callable[[], RunStore]
+"""Opens the store once more: as another engine, or a reader, would. The fixture closes all of them."""
 
 LOAD, SPLIT, FOLD = BlockUuid("load"), BlockUuid("split"), BlockUuid("a_fold")
 """The plan of `new_run`, in this order, which is not the alphabet's."""
@@ -56,6 +70,27 @@ def items(block: str, key: Key, start: int, count: int, chunk: int = 0) -> Items
     return ItemsRow(
         BlockUuid(block), encode_key(key), start, count, chunk, start % 5, start % 2 == 0, b"\0\xff5678ab" * count
     )
+
+
+class StoreUnderTest:
+    """What the suites have in common: a store, and a run under way in it."""
+
+    @pytest.fixture
+    def open_store(self) -> Iterator[OpenStore]:
+        """Opens the same, at first empty, store as often as it is called. Subclasses bring it."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def store(self, open_store: OpenStore) -> RunStore:
+        """The store as the engine has it."""
+        return open_store()
+
+    @pytest.fixture
+    def lease(self, store: RunStore) -> Lease:
+        """A run under way, and the right to write it."""
+        run = new_run()
+        store.create(run)
+        return store.acquire(run.id, HERE, NOW, TTL)
 
 
 class DictionaryStore:

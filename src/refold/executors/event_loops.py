@@ -15,6 +15,10 @@ def outside_loop(work: Callable[[], _T]) -> _T:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
+        running = False
+    else:
+        running = True
+    if not running:  # outside the handler: what `work` raises did not happen while handling that error
         return work()
     with ThreadPoolExecutor(1, "refold") as thread:
         return thread.submit(work).result()
