@@ -37,7 +37,7 @@ from refold.ports.output_store import ChunkRef, Item, Output
 from refold.scheduler.events import Outcome
 from refold.scheduler.ranges import numbers
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds after which what does not come is missing."""
 PLENTY = 2**30
 """A credit, in items and in bytes, that is never used up."""

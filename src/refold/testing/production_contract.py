@@ -81,7 +81,7 @@ class ProductionContract(ExecutorBenchFixtures):
     def test_ten_thousand_items_make_a_handful_of_chunks(self, bench: Bench) -> None:
         told = bench.produce(bench.producer(LOADER + "    yield from range(10_000)\n"))
         assert told.item_values() == list(range(10_000))
-        assert len(told.chunks) <= 500
+        assert len(told.chunks) <= 100
 
     def test_items_come_while_the_generator_is_still_at_work(self, bench: Bench) -> None:
         if not self.concurrent:
