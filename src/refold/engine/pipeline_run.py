@@ -217,6 +217,8 @@ class PipelineRun:
             for command in decide(self._state, self._events.popleft()):
                 acted = True
                 self._perform(command)
+            if self._reuse is not None:
+                self._events += self._reuse.take_ready(self._times)
         self._times = {}
         if len(self._rows) and self._flush_due is None:
             self._flush_due = self._clock.monotonic() + FLUSH_SECONDS
@@ -242,7 +244,7 @@ class PipelineRun:
 
     def _hand_out(self, command: RunBatch) -> None:
         if self._reuse is not None:
-            runs, events = self._reuse.answer(command, self._times.setdefault(command.block, {}))
+            runs, events = self._reuse.answer(command.block, command.runs, self._times.setdefault(command.block, {}))
             self._events += events
             if not runs:
                 return

@@ -10,9 +10,8 @@ from refold.engine.row_buffer import RowBuffer
 from refold.engine.run_keys import encoded_keys
 from refold.model.keys import BlockUuid
 from refold.ports.run_store import BlockRunRow, ItemsRow
-from refold.scheduler.commands import RunBatch
-from refold.scheduler.events import Event, ItemsArrived, Outcome, RunsFinished
-from refold.scheduler.ranges import Ranges, gather
+from refold.scheduler.events import Event, ItemsArrived, Outcome, RunsFinished, RunsTaken
+from refold.scheduler.ranges import Ranges, gather, numbers
 from refold.scheduler.state import State
 from refold.scheduler.status import Status
 
@@ -28,14 +27,31 @@ class Reuse:
         self._state = state
         self._builder = builder
         self._rows = rows
+        state.newly_ready = []
         self.unchanged: dict[int, set[int]] = {}
         """By block: reused runs whose rows are there already, under the same keys."""
 
-    def answer(self, command: RunBatch, times: Times) -> tuple[Ranges, list[Event]]:
-        """The runs of a batch that must be executed, and the events that tell of the others."""
-        block = command.block
+    def take_ready(self, times: dict[int, Times]) -> list[Event]:
+        """The events that tell of those newly ready runs that completed before."""
+        ready = self._state.newly_ready
+        events: list[Event] = []
+        while ready:
+            block, start, stop = ready.pop(0)
+            # Combinations of a product are handed out in the moment in which they become ready.
+            waiting = self._state.blocks[block].stretches_of(Status.INITIAL, start, stop)
+            rest, answers = self.answer(block, tuple(waiting), times.setdefault(block, {}))
+            if answers:
+                executed = set(numbers(rest))
+                taken = gather(run for run in numbers(waiting) if run not in executed)
+                events += [RunsTaken(block, taken), *answers]
+        return events
+
+    def answer(self, block: int, ranges: Ranges, times: Times) -> tuple[Ranges, list[Event]]:
+        """Of runs that are handed out: those that must be executed, and the events that tell of the others."""
+        if not ranges:
+            return (), []
         planned = self._state.plan.blocks[block]
-        runs = sequence_of(command.runs)
+        runs = sequence_of(ranges)
         axes = self._state.axes(block, runs)
         events: list[Event] = []
         reused: list[int] = []
@@ -55,7 +71,7 @@ class Reuse:
             if planned.dynamic:
                 events += self._items_again(block, run, key, former_key)
         if not reused:
-            return command.runs, []
+            return ranges, []
         events.append(RunsFinished(block, gather(reused), bytes(outcomes)))
         return gather(sorted(set(runs).difference(reused))), events
 
@@ -114,8 +130,13 @@ class Reuse:
         ]
 
     def forget_vanished(self) -> None:
-        """All is settled: rows at which no run stands any more are forgotten."""
+        """All is settled: rows at which no run stands any more are forgotten.
+
+        Where a producer failed, what it did not come to again may be there when it is tried another time.
+        """
         for planned in self._state.plan.blocks:
+            if not self._state.total_final(planned.number):
+                continue
             order = range(self._state.blocks[planned.number].space.size)
             keys = encoded_keys(self._state.axes(planned.number, order), len(order))
             for key in self._memory.vanished(planned.uuid, keys):

@@ -5,6 +5,7 @@ travel) and `dispatch` (what is handed out next); this module says what each eve
 
     RunStarted       static blocks without upstreams become ready
     SlotsFree        batches are handed out, producers are pulled
+    RunsTaken        ready runs are handed out, but to nobody
     ItemsArrived     children come to be, and start (or wait for their parent, in batch mode)
     ProducerPaused   its slot is free
     RunsFinished     runs end, or wait for a retry, or are handed back
@@ -25,6 +26,7 @@ from refold.scheduler.events import (
     Outcome,
     ProducerPaused,
     RunsFinished,
+    RunsTaken,
     RunStarted,
     SlotsFree,
     TimerFired,
@@ -60,6 +62,9 @@ def decide(state: State, event: Event) -> list[Command]:
         case SlotsFree():
             if not state.cancelling:
                 Dispatch(unfolding, event).run()
+        case RunsTaken():
+            for start, stop in event.runs:
+                unfolding.change(state.blocks[event.block], start, stop, Status.INITIAL, Status.QUEUED)
         case ItemsArrived():
             unfolding.arrive(state.blocks[event.block], event.run, event.start, event.stop, event.size)
         case ProducerPaused():

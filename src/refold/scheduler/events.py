@@ -47,6 +47,17 @@ class SlotsFree:
 
 
 @dataclass(frozen=True, slots=True)
+class RunsTaken:
+    """The engine answers for these ready runs itself: they are handed out, to nobody. `RunsFinished` follows.
+
+    So a retry keeps what completed before, whatever becomes of their forebears meanwhile (design 2.8, 2.11).
+    """
+
+    block: int
+    runs: Ranges
+
+
+@dataclass(frozen=True, slots=True)
 class ItemsArrived:
     """A run of a dynamic block gave items; they are stored."""
 
@@ -92,4 +103,4 @@ class CancelRequested:
     """The user wants the pipeline run to stop."""
 
 
-Event = RunStarted | SlotsFree | ItemsArrived | ProducerPaused | RunsFinished | TimerFired | CancelRequested
+Event = RunStarted | SlotsFree | RunsTaken | ItemsArrived | ProducerPaused | RunsFinished | TimerFired | CancelRequested

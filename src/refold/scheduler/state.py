@@ -27,6 +27,8 @@ class State:
         self.started = False
         self.cancelling = False
         self.finished = False
+        self.newly_ready: list[tuple[int, int, int]] | None = None
+        """Where an engine wants to know: runs that became ready, as block, from, to; it empties the list."""
         self.timers: dict[int, tuple[int, Ranges]] = {}
         """Runs that wait for a timer: their block and numbers."""
         self.next_timer = 0

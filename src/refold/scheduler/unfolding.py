@@ -132,6 +132,8 @@ class Unfolding:
                 gate.held[verdict].append((low, high))
             elif max(verdict, gate.verdict) is Verdict.GOOD:
                 block.ready.add(low, high)
+                if self.state.newly_ready is not None:
+                    self.state.newly_ready.append((block.number, low, high))
             else:
                 self.end(block, low, high, Status.INITIAL, Status.CONDITION_FAILED)
 
