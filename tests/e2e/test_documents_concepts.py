@@ -1,25 +1,25 @@
-"""The page of core concepts: pipelines, their folders, blocks, and what passes between them. Numbers are the checklist's.
+"""The page of core concepts: pipelines, their folders, blocks, and what passes between them.
 
-Functions are the page's own, with the imports that it leaves out; a module of the project stands in for the network.
+Numbers are the checklist's. Functions are the page's own, with the imports that it leaves out; a module of the project
+stands in for the network.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 import pandas as pd
 import pytest
 
+from mage_ai.data_preparation.models.pipeline import Pipeline, PipelineType
+from mage_ai.data_preparation.variable_manager import get_variable
 from refold.api.reading import RunReader, list_runs
+from refold.api.single_block import run_block
 from refold.errors import PipelineError, PipelineRunError
-
-Mage = Callable[..., subprocess.CompletedProcess[str]]
-WriteProject = Callable[..., Path]
+from refold.testing.documented_project import mage, write_project
 
 METADATA = """
 blocks:
@@ -68,8 +68,6 @@ JOIN = """
 
 def run(project: Path) -> RunReader:
     """The pipeline's run, executed as the documents' Python code does."""
-    from mage_ai.data_preparation.models.pipeline import Pipeline
-
     pipeline = Pipeline.get("my_pipeline", project)
     pipeline.execute_sync()
     [reader] = list_runs(pipeline.project, limit=1)
@@ -77,10 +75,8 @@ def run(project: Path) -> RunReader:
 
 
 @pytest.fixture(scope="module")
-def created(own_store: None, mage: Mage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def created(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`mage init my_project`, then `Pipeline.create` with the page's arguments."""
-    from mage_ai.data_preparation.models.pipeline import Pipeline, PipelineType
-
     folder = tmp_path_factory.mktemp("created")
     done = mage("init", "my_project", cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -97,8 +93,6 @@ def created(own_store: None, mage: Mage, tmp_path_factory: pytest.TempPathFactor
 
 def test_a_created_pipeline_is_read_with_all_that_was_said(created: Path) -> None:
     """D:31-43 (94-96)."""
-    from mage_ai.data_preparation.models.pipeline import Pipeline
-
     pipeline = Pipeline.get("my_pipeline", created)
     assert (pipeline.description, [*pipeline.tags]) == ("My data pipeline", ["etl", "production"])
 
@@ -117,20 +111,24 @@ def test_a_created_pipeline_has_the_keys_and_the_time_of_the_page(created: Path)
     assert {"blocks", "created_at", "name", "type", "uuid"} <= set(re.findall(r"^(\w+):", text, re.MULTILINE))
 
 
-def test_a_missing_package_is_named_with_the_pipelines_requirements(write_project: WriteProject) -> None:
+def test_a_missing_package_is_looked_up_in_the_pipelines_requirements(tmp_path: Path) -> None:
     """D:53 (98): `requirements.txt` beside the pipeline holds what its blocks need."""
     loader = "import frobnicate_rows\n\n@data_loader\ndef load_data(*args, **kwargs):\n    return 1\n"
     project = write_project(
+        tmp_path,
         "- {uuid: load_data, type: data_loader}\n",
         {"data_loaders/load_data.py": loader, "pipelines/my_pipeline/requirements.txt": "frobnicate-rows\n"},
     )
-    with pytest.raises(PipelineRunError, match=r"frobnicate_rows"):
-        run(project)
+    done = mage("run", "my_project", "my_pipeline", "--block-uuid", "load_data", cwd=project.parent)
+    assert done.returncode == 1
+    listing = project / "pipelines" / "my_pipeline" / "requirements.txt"
+    assert f"{listing} lists it: run `refold install {project}`" in done.stderr
 
 
-def test_the_minimal_metadata_of_the_page_loads_and_runs(write_project: WriteProject, mage: Mage) -> None:
+def test_the_minimal_metadata_of_the_page_loads_and_runs(tmp_path: Path) -> None:
     """D:56-97, D:104-113 (99, 102, 104): no name, no language; a guarded import; the page's load from an API."""
     project = write_project(
+        tmp_path,
         "[]\n",
         {
             "pipelines/my_pipeline/metadata.yaml": METADATA,
@@ -179,31 +177,33 @@ def test_the_minimal_metadata_of_the_page_loads_and_runs(write_project: WritePro
     assert (project / "exported.csv").read_text() == "id,url\n2,https://api.example.com/data\n"
 
 
-def test_the_loader_without_its_import_fails_with_the_name_and_the_line(write_project: WriteProject) -> None:
+def test_the_loader_without_its_import_fails_with_the_name_and_the_line(tmp_path: Path) -> None:
     """D:87-97 (102): the page uses `requests` without importing it; whoever copies it is told so."""
     loader = "@data_loader\ndef load_data(*args, **kwargs):\n    return requests.get('https://api.example.com/data')\n"
-    project = write_project("- {uuid: load_data, type: data_loader}\n", {"data_loaders/load_data.py": loader})
+    project = write_project(tmp_path, "- {uuid: load_data, type: data_loader}\n", {"data_loaders/load_data.py": loader})
     with pytest.raises(PipelineRunError, match="load_data: NameError: name 'requests' is not defined"):
         run(project)
 
 
-def test_a_pipeline_that_is_no_dag_is_refused(write_project: WriteProject) -> None:
+def test_a_pipeline_that_is_no_dag_is_refused(tmp_path: Path) -> None:
     """D:6 (89)."""
     project = write_project(
+        tmp_path,
         """
         - {uuid: one, type: transformer, upstream_blocks: [two]}
         - {uuid: two, type: transformer, upstream_blocks: [one]}
         """,
         {},
     )
-    with pytest.raises(PipelineError, match="one -> two -> one|two -> one -> two"):
+    with pytest.raises(PipelineError, match=r"one -> two -> one|two -> one -> two"):
         run(project)
 
 
-def test_blocks_run_in_topological_order_whatever_the_file_says(write_project: WriteProject) -> None:
+def test_blocks_run_in_topological_order_whatever_the_file_says(tmp_path: Path) -> None:
     """D:6, D:119-121, D:151-163 (89, 107, 113, 114): inputs are received, code runs, data goes on."""
     note = "\n@{0}\ndef work(*args, **kwargs):\n    print('{1}', *args)\n    return '{1}'\n"
     project = write_project(
+        tmp_path,
         """
         - {uuid: export, type: data_exporter, upstream_blocks: [left, right], downstream_blocks: []}
         - {uuid: right, type: transformer, upstream_blocks: [load], downstream_blocks: [export]}
@@ -223,9 +223,10 @@ def test_blocks_run_in_topological_order_whatever_the_file_says(write_project: W
     assert reader.output("export") is None
 
 
-def test_two_upstreams_arrive_in_order(write_project: WriteProject) -> None:
+def test_two_upstreams_arrive_in_order(tmp_path: Path) -> None:
     """D:136-150 (112): the page's join."""
     project = write_project(
+        tmp_path,
         TWO_LOADERS,
         {
             "data_loaders/customers.py": """
@@ -250,9 +251,10 @@ def test_two_upstreams_arrive_in_order(write_project: WriteProject) -> None:
     assert joined["amount"].fillna(0).tolist() == [0, 20]
 
 
-def test_a_tuple_arrives_as_separate_arguments(write_project: WriteProject) -> None:
+def test_a_tuple_arrives_as_separate_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """D:180-198 (118-120): two frames from two CSV files; the consumer takes `*args`, no `**kwargs`."""
     project = write_project(
+        tmp_path,
         """
         - {uuid: load_data, type: data_loader, downstream_blocks: [transform]}
         - {uuid: transform, type: transformer, upstream_blocks: [load_data]}
@@ -262,12 +264,11 @@ def test_a_tuple_arrives_as_separate_arguments(write_project: WriteProject) -> N
             "orders.csv": "customer_id,amount\n2,20\n",
             "data_loaders/load_data.py": """
                 import pandas as pd
-                from mage_ai.settings.repo import get_repo_path
 
                 @data_loader
                 def load_data(*args, **kwargs):
-                    customers = pd.read_csv(get_repo_path() + '/customers.csv')
-                    orders = pd.read_csv(get_repo_path() + '/orders.csv')
+                    customers = pd.read_csv('customers.csv')
+                    orders = pd.read_csv('orders.csv')
 
                     # Return tuple for multiple outputs
                     return customers, orders
@@ -281,6 +282,7 @@ def test_a_tuple_arrives_as_separate_arguments(write_project: WriteProject) -> N
                 """,
         },
     )
+    monkeypatch.chdir(project)
     joined = cast(pd.DataFrame, run(project).output("transform"))
     assert joined.to_dict("list") == {"customer_id": [2], "name": ["Bob"], "amount": [20]}
     folder = project / ".mage_data" / "my_pipeline" / "load_data"
@@ -292,11 +294,10 @@ RETURNED = ["{'a': [1, None]}", "[1, 'two', {'three': 3.0}]", "3", "None", "{1, 
 
 
 @pytest.mark.parametrize("returned", RETURNED)
-def test_loaders_and_transformers_return_anything_that_can_be_stored(
-    returned: str, write_project: WriteProject
-) -> None:
+def test_loaders_and_transformers_return_anything_that_can_be_stored(returned: str, tmp_path: Path) -> None:
     """D:119-121 (105-107): what is returned arrives; an exporter may return it or nothing."""
     project = write_project(
+        tmp_path,
         """
         - {uuid: load, type: data_loader, downstream_blocks: [transform]}
         - {uuid: transform, type: transformer, upstream_blocks: [load], downstream_blocks: [export]}
@@ -311,14 +312,10 @@ def test_loaders_and_transformers_return_anything_that_can_be_stored(
     assert run(project).output("export") == eval(returned)
 
 
-def test_an_output_is_where_the_page_says_and_stays_between_runs(write_project: WriteProject) -> None:
+def test_an_output_is_where_the_page_says_and_stays_between_runs(tmp_path: Path) -> None:
     """D:168-179 (115-117): saved by itself, read by any Parquet reader and by the next block that is run alone."""
-    from mage_ai.data_preparation.models.pipeline import Pipeline
-    from mage_ai.data_preparation.variable_manager import get_variable
-
-    from refold.api.single_block import run_block
-
     project = write_project(
+        tmp_path,
         """
         - {uuid: load_data, type: data_loader, downstream_blocks: [count]}
         - {uuid: count, type: custom, upstream_blocks: [load_data]}

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 import pytest
 
+from mage_ai.data_preparation.models.pipeline import Pipeline
 from refold.api.reading import RunReader, list_runs
 from refold.api.running import retry_run
 from refold.errors import PipelineRunError
 from refold.ports.run_store import RunStatus
-
-WriteProject = Callable[..., Path]
+from refold.testing.documented_project import write_project
 
 LOAD_USERS = """
 from typing import Dict, List
@@ -74,8 +73,6 @@ ITEMS_AND_CHILD = """
 
 def run(project: Path) -> RunReader:
     """The pipeline's run, executed as the documents' Python code does."""
-    from mage_ai.data_preparation.models.pipeline import Pipeline
-
     pipeline = Pipeline.get("my_pipeline", project)
     pipeline.execute_sync()
     [reader] = list_runs(pipeline.project, limit=1)
@@ -87,26 +84,26 @@ def outputs(reader: RunReader, block: str) -> dict[str, object]:
     return {view.block_run_uuid: reader.output(view.block_run_uuid) for view in reader.block_runs(block)}
 
 
-def family(write_project: WriteProject, reduce_output: str) -> RunReader:
+def family(tmp_path: Path, reduce_output: str) -> RunReader:
     files = {
         "data_loaders/load_users.py": LOAD_USERS,
         "transformers/anonymize_user_data.py": ANONYMIZE,
         "transformers/clean_column_names.py": RECEIVED,
         "transformers/compute_engagement_score.py": RECEIVED,
     }
-    return run(write_project(FAMILY % reduce_output, files))
+    return run(write_project(tmp_path, FAMILY % reduce_output, files))
 
 
 @pytest.fixture(scope="module")
-def passed_on(write_project: WriteProject) -> RunReader:
+def passed_on(tmp_path_factory: pytest.TempPathFactory) -> RunReader:
     """A run in which the children's outputs go on to children of theirs."""
-    return family(write_project, "false")
+    return family(tmp_path_factory.mktemp("family"), "false")
 
 
 @pytest.fixture(scope="module")
-def reduced(write_project: WriteProject) -> RunReader:
+def reduced(tmp_path_factory: pytest.TempPathFactory) -> RunReader:
     """A run of the same pipeline in which the children reduce."""
-    return family(write_project, "true")
+    return family(tmp_path_factory.mktemp("family"), "true")
 
 
 def test_children_are_named_after_the_metadata(passed_on: RunReader) -> None:
@@ -138,7 +135,7 @@ def test_a_reducing_block_gives_each_consumer_the_list_of_three(reduced: RunRead
     }
 
 
-def test_a_returned_list_is_spread_over_positional_arguments(write_project: WriteProject) -> None:
+def test_a_returned_list_is_spread_over_positional_arguments(tmp_path: Path) -> None:
     """B:112 (46): several outputs of a child, several arguments below it."""
     blocks = """
         - {uuid: load, type: data_loader, configuration: {dynamic: true}, downstream_blocks: [split]}
@@ -150,7 +147,7 @@ def test_a_returned_list_is_spread_over_positional_arguments(write_project: Writ
         "transformers/split.py": "@transformer\ndef split(text, *args, **kwargs):\n    return text.split()\n",
         "transformers/join.py": "@transformer\ndef join(first, second, **kwargs):\n    return second + first\n",
     }
-    assert outputs(run(write_project(blocks, files)), "join") == {"join:0": "ba", "join:1": "dc"}
+    assert outputs(run(write_project(tmp_path, blocks, files)), "join") == {"join:0": "ba", "join:1": "dc"}
 
 
 NAMED = """
@@ -175,28 +172,26 @@ NAMED = """
     ],
     ids=["the exact nested output", "no metadata", "a frame", "a frame with metadata"],
 )
-def test_shapes_that_unfold(
-    returned: str, labels: list[str], items: list[dict[str, object]], write_project: WriteProject
-) -> None:
+def test_shapes_that_unfold(returned: str, labels: list[str], items: list[dict[str, object]], tmp_path: Path) -> None:
     """B:10-68, B:72-89, B:116-135, B:264-276 (36, 39, 41-44, 47-49, 66, 68): the first list is passed down."""
     files = {
         "data_loaders/load.py": f"import pandas as pd\n\n@data_loader\ndef load(*args, **kwargs):\n"
         f"    return {returned.strip()}\n",
         "transformers/child.py": "@transformer\ndef transform(data, *args, **kwargs):\n    return dict(data)\n",
     }
-    reader = run(write_project(ITEMS_AND_CHILD, files))
+    reader = run(write_project(tmp_path, ITEMS_AND_CHILD, files))
     assert outputs(reader, "child") == {f"child:{label}": item for label, item in zip(labels, items, strict=True)}
 
 
-def test_two_items_of_one_name_are_refused(write_project: WriteProject) -> None:
+def test_two_items_of_one_name_are_refused(tmp_path: Path) -> None:
     """B:133 (50): a `block_uuid` must be unique within its list."""
     loader = "@data_loader\ndef load():\n    return [[1, 2, 3], [{'block_uuid': name} for name in 'aba']]\n"
     files = {"data_loaders/load.py": loader, "transformers/child.py": RECEIVED}
     with pytest.raises(PipelineRunError, match="load: DuplicateLabelError: items 0 and 2 are both named 'a'"):
-        run(write_project(ITEMS_AND_CHILD, files))
+        run(write_project(tmp_path, ITEMS_AND_CHILD, files))
 
 
-def test_python_blocks_two_levels_down_are_named_parent_first(write_project: WriteProject) -> None:
+def test_python_blocks_two_levels_down_are_named_parent_first(tmp_path: Path) -> None:
     """B:254-284 (70), with a Python block in the SQL block's place."""
     blocks = """
         - {uuid: data_loader, type: data_loader, configuration: {dynamic: true}}
@@ -222,7 +217,7 @@ def test_python_blocks_two_levels_down_are_named_parent_first(write_project: Wri
                 return data
             """,
     }
-    reader = run(write_project(blocks, files))
+    reader = run(write_project(tmp_path, blocks, files))
     assert [view.label for view in reader.block_runs("dynamic_loader")] == ["0", "1"]
     found = {uuid: dict(cast("dict[str, int]", row)) for uuid, row in outputs(reader, "transformer").items()}
     assert found == {
@@ -233,7 +228,7 @@ def test_python_blocks_two_levels_down_are_named_parent_first(write_project: Wri
     }
 
 
-def test_retrying_what_is_incomplete_runs_unfinished_children_only(write_project: WriteProject) -> None:
+def test_retrying_what_is_incomplete_runs_unfinished_children_only(tmp_path: Path) -> None:
     """B:32 (39, 40): copies that a frame specifies; those that failed are made again, the others stay."""
     blocks = """
         - {uuid: plan, type: data_loader, configuration: {dynamic: true}}
@@ -262,9 +257,7 @@ def test_retrying_what_is_incomplete_runs_unfinished_children_only(write_project
             """,
         "transformers/verify.py": RECEIVED,
     }
-    from mage_ai.data_preparation.models.pipeline import Pipeline
-
-    project = write_project(blocks, files)
+    project = write_project(tmp_path, blocks, files)
     pipeline = Pipeline.get("my_pipeline", project)
     with pytest.raises(PipelineRunError, match="copy:1: ConnectionError: no route to host"):
         pipeline.execute_sync()

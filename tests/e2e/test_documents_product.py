@@ -3,43 +3,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from mage_ai.data_preparation.models.pipeline import Pipeline
 from refold.api.reading import RunReader, list_runs
 from refold.api.running import RunOptions, run_pipeline
 from refold.api.wiring import ExecutorKind
 from refold.errors import PipelineRunError
-
-WriteProject = Callable[..., Path]
+from refold.testing.documented_project import write_project
 
 RECEIVED = "@transformer\ndef transform(*args):\n    return {'received': args}\n"
 
 
 def run(project: Path) -> RunReader:
     """The pipeline's run, executed as the documents' Python code does; it may fail."""
-    from mage_ai.data_preparation.models.pipeline import Pipeline
-
     pipeline = Pipeline.get("my_pipeline", project)
-    try:
+    with suppress(PipelineRunError):
         pipeline.execute_sync()
-    except PipelineRunError:
-        pass
     [reader] = list_runs(pipeline.project, limit=1)
     return reader
 
 
 def outputs(reader: RunReader, block: str) -> dict[str, object]:
-    """What each run of the block received, by its uuid."""
-    found = {view.block_run_uuid: reader.output(view.block_run_uuid) for view in reader.block_runs(block)}
+    """What each completed run of the block received, by its uuid."""
+    found = {view.block_run_uuid: reader.output(view.block_run_uuid) for view in reader.block_runs(block, "completed")}
     return {uuid: value["received"] for uuid, value in found.items() if isinstance(value, dict)}
 
 
-def test_a_static_parent_gives_its_value_to_each_child(write_project: WriteProject) -> None:
+def test_a_static_parent_gives_its_value_to_each_child(tmp_path: Path) -> None:
     """C:75 (77): static and dynamic parents of one block."""
     project = write_project(
+        tmp_path,
         """
         - {uuid: rates, type: data_loader, downstream_blocks: [price]}
         - {uuid: items, type: data_loader, configuration: {dynamic: true}, downstream_blocks: [price]}
@@ -54,10 +51,11 @@ def test_a_static_parent_gives_its_value_to_each_child(write_project: WriteProje
     assert outputs(run(project), "price") == {"price:0": ({"EUR": 2}, 10), "price:1": ({"EUR": 2}, 20)}
 
 
-def test_several_parents_give_every_combination_a_name_of_its_own(write_project: WriteProject) -> None:
+def test_several_parents_give_every_combination_a_name_of_its_own(tmp_path: Path) -> None:
     """C:75 (78, 79): 2 x 2 runs, though names put side by side could be mistaken for one another."""
     named = "@data_loader\ndef load():\n    return [{0}, [{{'block_uuid': name}} for name in {1}]]\n"
     project = write_project(
+        tmp_path,
         """
         - {uuid: shops, type: data_loader, configuration: {dynamic: true}, downstream_blocks: [sell]}
         - {uuid: days, type: data_loader, configuration: {dynamic: true}, downstream_blocks: [sell]}
@@ -77,9 +75,10 @@ def test_several_parents_give_every_combination_a_name_of_its_own(write_project:
     }
 
 
-def test_a_block_joins_parents_of_different_depth(write_project: WriteProject) -> None:
+def test_a_block_joins_parents_of_different_depth(tmp_path: Path) -> None:
     """C:75 (79): a grandparent's item beside a child's; the join of the guide's A, B, C and D."""
     project = write_project(
+        tmp_path,
         """
         - {uuid: load, type: data_loader, configuration: {dynamic: true}, downstream_blocks: [double, both]}
         - {uuid: double, type: transformer, upstream_blocks: [load], downstream_blocks: [both]}
@@ -99,11 +98,10 @@ def test_a_block_joins_parents_of_different_depth(write_project: WriteProject) -
     }
 
 
-def test_a_slow_sibling_holds_nobody_back(write_project: WriteProject) -> None:
+def test_a_slow_sibling_holds_nobody_back(tmp_path: Path) -> None:
     """C:77 (80): the first child ends only when a descendant of the last one has run."""
-    from mage_ai.data_preparation.models.pipeline import Pipeline
-
     project = write_project(
+        tmp_path,
         """
         - {uuid: load, type: data_loader, configuration: {dynamic: true}, downstream_blocks: [work]}
         - {uuid: work, type: transformer, timeout: 20, upstream_blocks: [load], downstream_blocks: [after]}
@@ -136,9 +134,10 @@ def test_a_slow_sibling_holds_nobody_back(write_project: WriteProject) -> None:
     assert (reader.status, reader.failures()) == ("completed", [])
 
 
-def test_a_failure_stays_in_its_branch(write_project: WriteProject) -> None:
+def test_a_failure_stays_in_its_branch(tmp_path: Path) -> None:
     """C:77 (81): a failing item costs what follows it; its siblings and other branches complete."""
     project = write_project(
+        tmp_path,
         """
         - {uuid: load, type: data_loader, configuration: {dynamic: true}, downstream_blocks: [work, other]}
         - {uuid: work, type: transformer, upstream_blocks: [load], downstream_blocks: [after]}
@@ -164,10 +163,16 @@ def test_a_failure_stays_in_its_branch(write_project: WriteProject) -> None:
     assert len(outputs(reader, "other")) == 3
 
 
-@pytest.mark.parametrize("block", ["work", "fold"])
-def test_every_value_can_be_traced_to_the_run_that_made_it(block: str, write_project: WriteProject) -> None:
-    """C:81 (85): over items, and over a reduced list, element by element."""
+@pytest.mark.parametrize(
+    ("block", "origins"),
+    [("work:two", [("load", 1)]), ("fold", [("work:one", 0), ("work:two", 0), ("work:two", 1)])],
+)
+def test_every_value_is_traced_to_the_run_that_made_it(
+    block: str, origins: list[tuple[str, int]], tmp_path: Path
+) -> None:
+    """C:81 (85): an item, and a reduced list element by element, each with its place in the output that it is from."""
     project = write_project(
+        tmp_path,
         """
         - {uuid: load, type: data_loader, configuration: {dynamic: true}, downstream_blocks: [work]}
         - uuid: work
@@ -189,15 +194,5 @@ def test_every_value_can_be_traced_to_the_run_that_made_it(block: str, write_pro
         },
     )
     reader = run(project)
-    traced = [(entry.block_run_uuid, entry.index, entry.element) for entry in reader.trace(_run_of(block))]
-    assert traced == _TRACES[block]
-
-
-_TRACES: dict[str, list[tuple[str, int | None, int | None]]] = {
-    "work": [("load", 1, None)],
-    "fold": [("work:one", None, 0), ("work:two", None, 1), ("work:two", None, 2)],
-}
-
-
-def _run_of(block: str) -> str:
-    return "work:two" if block == "work" else block
+    traced = [(entry.block_run_uuid, entry.element) for entry in reader.trace(block)]
+    assert traced == origins

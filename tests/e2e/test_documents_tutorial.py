@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
@@ -12,6 +11,7 @@ from typing import cast
 
 import pytest
 
+from mage_ai.data_preparation.models.pipeline import Pipeline
 from refold.api.planning_view import describe_plan
 from refold.api.reading import RunReader, list_runs
 from refold.api.running import RunOptions, run_pipeline
@@ -19,9 +19,7 @@ from refold.api.single_block import SingleBlockResult, run_block
 from refold.api.variables import get_variable
 from refold.api.wiring import ExecutorKind
 from refold.model.project import Project
-
-Mage = Callable[..., subprocess.CompletedProcess[str]]
-WriteProject = Callable[..., Path]
+from refold.testing.documented_project import mage, write_project
 
 LOAD_USERS = """
 from typing import Dict, List
@@ -82,9 +80,7 @@ class Built:
 
 
 @pytest.fixture(scope="module")
-def built(own_store: None, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    from mage_ai.data_preparation.models.pipeline import Pipeline
-
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     project = tmp_path_factory.mktemp("guide") / "my_project"
     Project.init(project)
     alone: dict[str, SingleBlockResult] = {}
@@ -110,7 +106,7 @@ def built(own_store: None, tmp_path_factory: pytest.TempPathFactory) -> Built:
     return Built(project, alone, whole)
 
 
-def test_the_loader_alone_shows_three_users_and_no_metadata(built: Built, mage: Mage) -> None:
+def test_the_loader_alone_shows_three_users_and_no_metadata(built: Built) -> None:
     """A:58-77 (1, 2)."""
     assert built.alone["load_users"].shown == USERS
     done = mage("run", "my_project", "users", "--block-uuid", "load_users", cwd=built.project.parent)
@@ -153,8 +149,6 @@ def test_the_whole_pipeline_prints_a_list_of_three(built: Built) -> None:
 
 def test_the_graph_is_that_of_the_picture(built: Built) -> None:
     """A:112-145 (8, 14): two transformers under the loader, the exporter under the second only."""
-    from mage_ai.data_preparation.models.pipeline import Pipeline
-
     plan = describe_plan(Pipeline.get("users", built.project))
     assert {view.uuid: ([*view.upstreams], view.count) for view in plan.blocks} == {
         "load_users": ([], "1"),
@@ -177,8 +171,6 @@ def test_one_pipeline_run_has_the_eight_block_runs_of_the_picture(built: Built) 
 
 def test_runs_are_counted_without_their_outputs(built: Built) -> None:
     """A:166-174 (21): what tells the number of children is a few bytes beside the data, which may be gone."""
-    from mage_ai.data_preparation.models.pipeline import Pipeline
-
     pipeline = Pipeline.get("users", built.project)
     pipeline.execute_sync()
     [reader] = list_runs(pipeline.project, limit=1)
@@ -238,13 +230,11 @@ CHILDREN = {
 PAIRS = "@data_exporter\ndef export(b, c, *args, **kwargs):\n    return [b, c]\n"
 
 
-def test_ten_items_make_a_hundred_runs_of_d(write_project: WriteProject) -> None:
+def test_ten_items_make_a_hundred_runs_of_d(tmp_path: Path) -> None:
     """A:180-200 (22, 23, 25, 29, 30): A -> B, B -> C, B -> D, C -> D; each child consumes one output."""
-    from mage_ai.data_preparation.models.pipeline import Pipeline
-
     loader = "@data_loader\ndef load():\n    return list(range(10))\n"
     files = {**CHILDREN, "data_loaders/a.py": loader, "data_exporters/d.py": PAIRS}
-    pipeline = Pipeline.get("my_pipeline", write_project(ABCD % "true", files))
+    pipeline = Pipeline.get("my_pipeline", write_project(tmp_path, ABCD % "true", files))
     pipeline.execute_sync()
     [reader] = list_runs(pipeline.project)
     assert [view.label for view in reader.block_runs("b")] == [str(index) for index in range(10)]
@@ -253,13 +243,11 @@ def test_ten_items_make_a_hundred_runs_of_d(write_project: WriteProject) -> None
     assert {view.block_run_uuid: reader.output(view.block_run_uuid) for view in reader.block_runs("d")} == expected
 
 
-def test_children_run_while_their_parent_still_yields(write_project: WriteProject) -> None:
-    """A:202-209 (26, 28-31): the producer yields its second item only when the first one's D has run.
+def test_children_run_while_their_parent_still_yields(tmp_path: Path) -> None:
+    """A:202-209, C:79 (26, 28-31, 82): the producer yields its second item only when the first one's D has run.
 
     It waits for D at a pipe: were a level waited for, the two would wait for each other until the timeout.
     """
-    from mage_ai.data_preparation.models.pipeline import Pipeline
-
     files = {
         **CHILDREN,
         "data_loaders/a.py": """
@@ -279,7 +267,9 @@ def test_children_run_while_their_parent_still_yields(write_project: WriteProjec
                 return [b, c]
             """,
     }
-    project = write_project((ABCD % "true").replace("type: data_loader", "type: data_loader\n      timeout: 20"), files)
+    project = write_project(
+        tmp_path, (ABCD % "true").replace("type: data_loader", "type: data_loader\n      timeout: 20"), files
+    )
     os.mkfifo(project / "pipe")
     pipeline = Pipeline.get("my_pipeline", project)
     options = RunOptions({"pipe": str(project / "pipe")}, executor=ExecutorKind.PROCESSES, workers=2)
@@ -291,10 +281,8 @@ def test_children_run_while_their_parent_still_yields(write_project: WriteProjec
 
 
 @pytest.mark.parametrize("dynamic", ["{parent: true, modes: [{type: default}]}", "{mode: batch}"])
-def test_batch_mode_waits_for_the_whole_list(dynamic: str, write_project: WriteProject) -> None:
+def test_batch_mode_waits_for_the_whole_list(dynamic: str, tmp_path: Path) -> None:
     """A:194-205 (23, 27): "serial" hands on the whole result at the end, though items are yielded one by one."""
-    from mage_ai.data_preparation.models.pipeline import Pipeline
-
     files = {
         **CHILDREN,
         "data_loaders/a.py": """
@@ -308,7 +296,7 @@ def test_batch_mode_waits_for_the_whole_list(dynamic: str, write_project: WriteP
             """,
         "data_exporters/d.py": PAIRS,
     }
-    project = write_project(ABCD % dynamic, files)
+    project = write_project(tmp_path, ABCD % dynamic, files)
     pipeline = Pipeline.get("my_pipeline", project)
     pipeline.execute_sync({"journal": str(project / "journal")})
     journal = (project / "journal").read_text().splitlines()

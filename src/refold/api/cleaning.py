@@ -1,7 +1,8 @@
 """Deleting old runs: `refold clean`.
 
-A run's rows are deleted before its folder: what a crash leaves between the two is a folder without a run, which the
-next cleaning finds. Visible outputs, the latest of each block, lie elsewhere and stay.
+A run's folder is deleted before its rows: what a crash leaves between the two is a run that is still known to be old,
+and goes with the next cleaning. A folder whose run this store does not know may be another store's, and stays. Visible
+outputs, the latest of each block, lie elsewhere and stay.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from refold.api.running import is_interrupted
-from refold.api.wiring import RUNS, open_project_store, run_folder, stored_as
+from refold.api.wiring import open_project_store, run_folder, stored_as
 from refold.errors import StoreError
 from refold.model.keys import PipelineUuid
 from refold.model.project import Project
@@ -25,7 +26,7 @@ class Cleaned:
     """What was deleted."""
 
     runs: int
-    """How many runs, folders without a run not counted."""
+    """How many runs."""
     bytes: int
     """How much room their files took."""
 
@@ -33,12 +34,8 @@ class Cleaned:
 def clean(project: Project, keep: int | None, older_than: float | None, now: float) -> Cleaned:
     """Deletes runs that are over, or interrupted: all but the newest `keep` of each pipeline, and but those that ended
     less than `older_than` seconds before `now` (seconds since the epoch). Given both, either protects a run; given
-    neither, no run is deleted.
-
-    Folders of runs that the store does not know are deleted too, unless it knows no run at all: they then belong to
-    another store. Raises StoreError when something cannot be deleted.
+    neither, no run is deleted. Raises StoreError when something cannot be deleted.
     """
-    folders = list(_run_folders(project))  # before the rows: a run's row comes before its folder
     store = open_project_store(project)
     try:
         records = list(store.list_runs(stored_as(project)))
@@ -46,9 +43,6 @@ def clean(project: Project, keep: int | None, older_than: float | None, now: flo
         freed = sum(_delete(project, store, record) for record in old)
     finally:
         store.close()
-    known = {_folder(project, record) for record in records}
-    if records:
-        freed += sum(_delete_folder(folder) for folder in folders if folder not in known)
     return Cleaned(len(old), freed)
 
 
@@ -68,17 +62,10 @@ def _old(records: Iterable[RunRecord], keep: int | None, older_than: float | Non
 
 
 def _delete(project: Project, store: RunStore, record: RunRecord) -> int:
+    folder = run_folder(project, record.pipeline_uuid, record.id)
+    freed = _delete_folder(folder) if folder.is_dir() else 0
     store.delete([record.id])
-    folder = _folder(project, record)
-    return _delete_folder(folder) if folder.is_dir() else 0
-
-
-def _folder(project: Project, record: RunRecord) -> Path:
-    return run_folder(project, record.pipeline_uuid, record.id)
-
-
-def _run_folders(project: Project) -> Iterator[Path]:
-    return (folder for folder in project.data_folder.glob(f"*/{RUNS}/*") if folder.is_dir() and not folder.is_symlink())
+    return freed
 
 
 def _delete_folder(folder: Path) -> int:
