@@ -103,6 +103,26 @@ def test_a_failed_run_prints_one_object_and_exits_with_1(failed: Failed) -> None
     ]
 
 
+def test_what_threads_and_subprocesses_of_blocks_print_is_not_in_the_json(tmp_path: Path) -> None:
+    noisy = """
+import subprocess, threading
+
+@data_loader
+def load(*args, **kwargs):
+    thread = threading.Thread(target=print, args=("from a thread",))
+    thread.start()
+    thread.join()
+    subprocess.run(["echo", "from a subprocess"], check=True)
+    return [1]
+"""
+    project = make_project(tmp_path, {"noisy": noisy})
+    done = refold("run", project, "demo", "--executor", "inline", "--json")
+    assert json.loads(done.stdout)["status"] == "completed"
+    assert "from a subprocess" in done.stderr
+    alone = refold("run", project, "demo", "--block-uuid", "noisy", "--json")
+    assert json.loads(alone.stdout)["value"] == [1]
+
+
 def test_show_and_runs_print_the_object_of_the_run(failed: Failed) -> None:
     report = json.loads(failed.done.stdout)
     assert json.loads(failed.ask("show", report["run_id"], "--json").stdout) == report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from refold.api.wiring import is_durable, latest_folder, open_outputs, run_folder
@@ -17,8 +17,7 @@ from refold.model.keys import BlockUuid, RunId
 from refold.model.pipeline import Pipeline
 from refold.model.requirements import requirements_for
 from refold.ports.executor import BlockTask, InputKind, RunContext, Source
-from refold.ports.output_store import ChunkRef
-from refold.ports.run_store import BlockRunRow, ItemsRow, RunRecord, RunStore
+from refold.ports.run_store import RunRecord, RunStore
 from refold.scheduler.plan import Plan
 from refold.scheduler.planning import make_plan
 from refold.scheduler.status import Status
@@ -164,35 +163,14 @@ def make_retry_setup(
             )
         forget.add(BlockUuid(from_block))
     forget = _with_descendants(prepared, forget)
-    refs = [ChunkRef(row.segment, row.offset, row.length) for row in store.chunks(record.id)]
-    outputs = open_outputs(context)
-
-    def labels_of(ref: ChunkRef, first: int, length: int) -> Sequence[str | None]:
-        chunk = outputs.read(ref)
-        return [chunk.label(position) for position in range(first, first + length)]
-
-    kept = [block.uuid for block in prepared.blocks if block.uuid not in forget]
+    kept = {block.uuid for block in prepared.blocks} - forget
     return RunSetup(
         plan=prepared.plan,
         context=context,
         tasks=make_tasks(prepared, record.id),
         blocks=prepared.snapshot,
-        chunks=refs,
-        recollection=Recollection(
-            _completed_rows(store, record.id, kept), _items(store, prepared, record.id, kept), refs, labels_of
-        ),
+        recollection=Recollection.of(store, record.id, kept, open_outputs(context)),
     )
-
-
-def _completed_rows(store: RunStore, run: RunId, kept: Iterable[BlockUuid]) -> Iterable[BlockRunRow]:
-    for block in kept:
-        yield from store.block_runs(run, block, _COMPLETED)
-
-
-def _items(store: RunStore, prepared: PreparedPipeline, run: RunId, kept: Sequence[BlockUuid]) -> Iterable[ItemsRow]:
-    for block in prepared.plan.blocks:
-        if block.dynamic and block.uuid in kept:
-            yield from store.items(run, block.uuid)
 
 
 def _changed_blocks(prepared: PreparedPipeline, record: RunRecord) -> set[BlockUuid]:

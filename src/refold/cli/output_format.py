@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import pprint
 import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 
 from refold.cli.command_group import note
@@ -16,6 +19,27 @@ def json_line(value: JsonValue) -> str:
     """The value as JSON on one line, in letters that stdout can write."""
     unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     return json.dumps(value, ensure_ascii=not unicode)
+
+
+def stdout_for(as_json: bool) -> AbstractContextManager[None]:
+    """Surrounds blocks that run in this process: where JSON is to be printed, nothing else may be on stdout.
+
+    What their threads, subprocesses and C libraries print goes to stderr then.
+    """
+    return _stdout_to_stderr() if as_json else nullcontext()
+
+
+@contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(stdout, 1)
+        os.close(stdout)
 
 
 def json_of(value: object) -> JsonValue:

@@ -32,7 +32,7 @@ from refold.cli.options import (
     TestOption,
     WorkersOption,
 )
-from refold.cli.output_format import json_line
+from refold.cli.output_format import json_line, stdout_for
 from refold.cli.progress_view import open_view
 from refold.cli.project_folder import project_around, project_at, project_option
 from refold.cli.run_report import lines_of_tests, report_lines
@@ -116,7 +116,8 @@ def run_requested(request: RunRequest) -> None:
     if request.block is not None:
         if request.executor is not None or request.workers is not None:
             note("note: one block runs in this process; --executor and --workers have no meaning for it")
-        result = run_block(pipeline, request.block, request.child, variables, request.run_tests)
+        with stdout_for(request.as_json):
+            result = run_block(pipeline, request.block, request.child, variables, request.run_tests)
         report_block(result, request.as_json)
         return
     kind = ExecutorKind.AUTO if request.executor is None else request.executor.kind
@@ -163,7 +164,7 @@ def _watch(
     """Runs with a view of its progress, then reports. Raises typer.Exit unless the run completed."""
     view = open_view(pipeline.uuid, [block.uuid for block in pipeline.running_blocks], shown.as_json)
     try:
-        with view:
+        with view, stdout_for(shown.as_json):
             record = start(view)
     except StoreError as error:
         raise _with_way_on(error, pipeline.project, view.run_id or known) from error

@@ -22,7 +22,7 @@ from refold.engine.row_buffer import RowBuffer
 from refold.engine.run_keys import encoded_keys
 from refold.errors import StoreError
 from refold.model.block import JsonValue
-from refold.model.keys import BlockUuid
+from refold.model.keys import BlockUuid, Key
 from refold.ports.clock import Clock
 from refold.ports.executor import BlockTask, Executor, Failure, Finished, Paused, Produced, Report, RunContext
 from refold.ports.output_store import ChunkRef
@@ -68,8 +68,6 @@ class RunSetup:
     """For each block of the plan."""
     blocks: Sequence[Mapping[str, JsonValue]]
     """The snapshot of the plan that the run store keeps."""
-    chunks: Sequence[ChunkRef] = ()
-    """A retry: the chunks there are, by number."""
     recollection: Recollection | None = None
     """A retry: what is kept of before."""
 
@@ -98,7 +96,7 @@ class PipelineRun:
         self._executor = executor
         self._clock = clock
         self._state = State(setup.plan)
-        self._chunks = Chunks(setup.chunks)
+        self._chunks = Chunks(() if setup.recollection is None else setup.recollection.chunks)
         self._builder = BatchBuilder(self.id, self._state, self._chunks)
         self._sizes = BatchSizes(len(setup.plan.blocks))
         self._rows = RowBuffer()
@@ -135,12 +133,20 @@ class PipelineRun:
         """Whether it was asked to stop."""
         return self._state.cancelling
 
+    def existing(self, block: int) -> dict[Key, int]:
+        """The keys of a block's runs that exist now, each with how many items it gave."""
+        state = self._state.blocks[block]
+        given = state.items.arrived_from if state.items is not None else lambda _run: 0
+        return {state.space.key(run): given(run) for run in range(state.space.size)}
+
     def start(self) -> None:
         """Begins: the first blocks become ready."""
         self._store.clear_requests(self.id)
         self._store.update_plan(self._lease, self.setup.blocks)
         self._renew_due = self._clock.monotonic() + LEASE_SECONDS / 4
         self._executor.open_run(self.setup.context, self.setup.tasks)
+        if self._reuse is not None:
+            self._reuse.forget_obsolete()
         self._feed(RunStarted())
 
     def offer(self, slots: int) -> bool:

@@ -9,17 +9,17 @@ list keeps its finished children, and a generator that was cut off goes on where
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
-from refold.model.keys import BlockUuid
-from refold.ports.output_store import ChunkRef
-from refold.ports.run_store import BlockRunRow, ItemsRow
+from refold.model.keys import BlockUuid, RunId
+from refold.ports.output_store import ChunkRef, OutputStore
+from refold.ports.run_store import BlockRunRow, ItemsRow, RunStore
 from refold.scheduler.spaces import Axis
+from refold.scheduler.status import Status
 
-LabelsOf = Callable[[ChunkRef, int, int], Sequence[str | None]]
-"""The labels of so many items of a chunk, from a position on; None for an item without one."""
-
+_COMPLETE = frozenset({Status.COMPLETED, Status.COMPLETED_FALSE})
 NEW = -1
 """The index before, of an item that was not there."""
 
@@ -38,27 +38,38 @@ class Reconciled:
 class Recollection:
     """Completed block runs of before, and the items they stood at."""
 
-    def __init__(
-        self,
-        rows: Iterable[BlockRunRow],
-        items: Iterable[ItemsRow],
-        chunks: Sequence[ChunkRef],
-        labels_of: LabelsOf,
-    ) -> None:
-        """`chunks` are those of before, by number."""
+    def __init__(self, chunks: Sequence[ChunkRef], outputs: OutputStore) -> None:
+        """`chunks` are those of before, by number; `outputs` holds them, and those that will be."""
+        self.chunks = chunks
+        self.obsolete: list[tuple[BlockUuid, bytes]] = []
+        """Rows of before that are to be forgotten: of what did not complete, or is to run anew."""
+        self.obsolete_items: list[tuple[BlockUuid, bytes]] = []
+        """Dynamic runs of before whose items are to be forgotten."""
+        self._outputs = outputs
         self._rows: dict[BlockUuid, dict[bytes, BlockRunRow]] = {}
         self._items: dict[tuple[BlockUuid, bytes], list[ItemsRow]] = {}
-        self._chunks = chunks
-        self.labels_of = labels_of
         self._former: dict[BlockUuid, array[int]] = {}
         """For each dynamic block, the index before of each of its items of now, by position in its space."""
         self._by_label: dict[tuple[BlockUuid, bytes], Mapping[str, tuple[int, bytes]]] = {}
         self._rewritten: set[tuple[BlockUuid, bytes]] = set()
         """Dynamic runs of now whose rows no longer are those of before."""
-        for row in rows:
-            self._rows.setdefault(row.block, {})[row.key] = row
-        for items_row in sorted(items, key=lambda row: row.start):
-            self._items.setdefault((items_row.block, items_row.key), []).append(items_row)
+
+    @classmethod
+    def of(cls, store: RunStore, run: RunId, kept: Collection[BlockUuid], outputs: OutputStore) -> Self:
+        """What is stored of a run, of those blocks whose runs are to be kept where they completed."""
+        memory = cls([ChunkRef(row.segment, row.offset, row.length) for row in store.chunks(run)], outputs)
+        for row in store.block_runs(run):
+            if row.block in kept and row.status in _COMPLETE:
+                memory._rows.setdefault(row.block, {})[row.key] = row
+            else:
+                memory.obsolete.append((row.block, row.key))
+        for block in (BlockUuid(str(block["uuid"])) for block in store.get(run).blocks):
+            for items in store.items(run, block):
+                if block in kept:
+                    memory._items.setdefault((block, items.key), []).append(items)
+                else:
+                    memory.obsolete_items.append((block, items.key))
+        return memory
 
     def former_keys(self, axes: Sequence[Axis], count: int) -> list[bytes | None]:
         """For each of some runs of now, the encoded key it had before; None where one of its items is new."""
@@ -132,14 +143,18 @@ class Recollection:
         if found is None:
             found = {}
             for row in self.items_of(block, key):
-                for at, label in enumerate(self._labels(row)):
+                for at, label in enumerate(self.labels_of(self.chunks[row.chunk], row)):
                     index = row.start + at
                     found[label or str(index)] = (index, row.fingerprints[8 * at : 8 * at + 8])
             self._by_label[block, key] = found
         return found
 
-    def _labels(self, row: ItemsRow) -> Sequence[str | None]:
-        return self.labels_of(self._chunks[row.chunk], row.first, row.length) if row.named else [None] * row.length
+    def labels_of(self, ref: ChunkRef, row: ItemsRow) -> Sequence[str | None]:
+        """The labels of a row's items, which lie in this chunk; None for an item without one."""
+        if not row.named:
+            return [None] * row.length
+        chunk = self._outputs.read(ref)
+        return [chunk.label(position) for position in range(row.first, row.first + row.length)]
 
     def stale(self, block: BlockUuid, depth: int, prefix: bytes, changed: Sequence[int]) -> list[bytes]:
         """Encoded keys of stored rows that stand at changed items: those of the run `prefix`, on the axis `depth`."""

@@ -31,6 +31,13 @@ class Reuse:
         self.unchanged: dict[int, set[int]] = {}
         """By block: reused runs whose rows are there already, under the same keys."""
 
+    def forget_obsolete(self) -> None:
+        """The rows of what is to run anew go, before anything new is written."""
+        for block, key in self._memory.obsolete:
+            self._rows.forget(block, key)
+        for block, key in self._memory.obsolete_items:
+            self._rows.forget_items(block, key)
+
     def take_ready(self, times: dict[int, Times]) -> list[Event]:
         """The events that tell of those newly ready runs that completed before."""
         ready = self._state.newly_ready
@@ -96,9 +103,7 @@ class Reuse:
 
     def take_items(self, block: int, run: int, row: ItemsRow) -> None:
         """Items that a dynamic run gave anew: known children stay, the rows of others are forgotten."""
-        labels: Sequence[str | None] = [None] * row.length
-        if row.named:
-            labels = self._memory.labels_of(self._builder.chunks[row.chunk], row.first, row.length)
+        labels = self._memory.labels_of(self._builder.chunks[row.chunk], row)
         self._apply(row.block, row.key, self._memory.match_items(row.key, self._former_key(block, run), row, labels))
 
     def close_items(self, block: int, run: int, key: bytes, total: int) -> None:

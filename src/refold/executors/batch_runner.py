@@ -268,7 +268,7 @@ class BatchRunner:
         self._interrupts.enter(execution.task.timeout)
         try:
             holds = not code.conditions or call.conditions_hold()
-            returned = call.main() if holds else None
+            returned = call.returned() if holds else None
         finally:
             self._interrupts.leave()
         if not holds:

@@ -48,6 +48,10 @@ class Call:
         positional, keywords = self._bound(main)
         return main.function(*positional, **keywords)
 
+    def returned(self) -> object:
+        """What the block's function returns; of an `async def` function its result, an async generator as it is."""
+        return _finish(self.main())
+
     def test(self, outputs: tuple[object, ...], extra: tuple[object, ...] = ()) -> None:
         """Runs the tests on the outputs, spread; `extra` for those that have parameters for more.
 

@@ -25,6 +25,8 @@ BlockRunName = Callable[[], str]
 _speaker: ContextVar[BlockRunName | None] = ContextVar("speaker", default=None)
 set_speaker = _speaker.set
 """Says whose output follows in this context; None: nobody's."""
+_listener: ContextVar[Capture | None] = ContextVar("listener", default=None)
+"""Who keeps what this context writes: several threads of a process may each execute a pipeline run."""
 
 
 class LogLine(msgspec.Struct, frozen=True):
@@ -77,7 +79,7 @@ class LogWriter:
 
 
 class Capture:
-    """Redirects this process's streams and logging to the log of the run that is being executed."""
+    """Keeps what the code that it surrounds prints and logs, in the log of the run that is being executed."""
 
     def __init__(self) -> None:
         self.log: LogWriter | None = None
@@ -93,30 +95,58 @@ class Capture:
 
     @contextmanager
     def installed(self) -> Iterator[Capture]:
-        """Redirects while the context lasts."""
-        before = sys.stdout, sys.stderr
-        handler = _LogHandler(self)
-        root = logging.getLogger()
-        level = root.level
-        sys.stdout, sys.stderr = _Stream(self, "stdout", before[0]), _Stream(self, "stderr", before[1])
-        root.addHandler(handler)
-        root.setLevel(min(level, logging.INFO) if level else logging.INFO)
+        """Listens while the context lasts."""
+        token = _listener.set(self)
+        _REDIRECTION.begin()
         try:
             yield self
         finally:
-            root.removeHandler(handler)
-            root.setLevel(level)
-            sys.stdout, sys.stderr = before
+            _REDIRECTION.end()
+            _listener.reset(token)
+
+
+class _Redirection:
+    """Python's streams and logging lead to whoever listens, while anybody does; then they are as they were before."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._listeners = 0
+        self._before = sys.stdout, sys.stderr
+        self._level = logging.NOTSET
+        self._handler = _LogHandler()
+
+    def begin(self) -> None:
+        """One more listens."""
+        with self._lock:
+            self._listeners += 1
+            if self._listeners > 1:
+                return
+            self._before = sys.stdout, sys.stderr
+            sys.stdout, sys.stderr = _Stream("stdout", self._before[0]), _Stream("stderr", self._before[1])
+            root = logging.getLogger()
+            self._level = root.level
+            root.addHandler(self._handler)
+            root.setLevel(min(self._level, logging.INFO) if self._level else logging.INFO)
+
+    def end(self) -> None:
+        """One listens no more."""
+        with self._lock:
+            self._listeners -= 1
+            if self._listeners:
+                return
+            root = logging.getLogger()
+            root.removeHandler(self._handler)
+            root.setLevel(self._level)
+            sys.stdout, sys.stderr = self._before
 
 
 class _LogHandler(logging.Handler):
-    def __init__(self, capture: Capture) -> None:
-        super().__init__()
-        self._capture = capture
-
     def emit(self, record: logging.LogRecord) -> None:
+        listener = _listener.get()
+        if listener is None:
+            return
         try:
-            self._capture.write("log", self.format(record), record.levelname)
+            listener.write("log", self.format(record), record.levelname)
         except Exception:
             self.handleError(record)
 
@@ -126,8 +156,7 @@ class _Stream(io.TextIOBase):
 
     encoding = "utf-8"
 
-    def __init__(self, capture: Capture, name: str, beneath: TextIO) -> None:
-        self._capture = capture
+    def __init__(self, name: str, beneath: TextIO) -> None:
         self._name = name
         self._beneath = beneath
         self.unfinished: dict[tuple[int, int], str] = {}
@@ -143,13 +172,13 @@ class _Stream(io.TextIOBase):
         return False
 
     def write(self, text: str) -> int:
-        speaker = _speaker.get()
-        if speaker is None or self._capture.log is None:
+        speaker, listener = _speaker.get(), _listener.get()
+        if speaker is None or listener is None or listener.log is None:
             return self._beneath.write(text)
         here = (threading.get_ident(), id(speaker))
         *lines, rest = (self.unfinished.pop(here, "") + text).split("\n")
         for line in lines:
-            self._capture.write(self._name, line)
+            listener.write(self._name, line)
         if rest:
             self.unfinished[here] = rest
         return len(text)
@@ -160,10 +189,13 @@ class _Stream(io.TextIOBase):
 
     def end_line(self) -> None:
         """The block run is over: a line without an end is a line."""
-        speaker = _speaker.get()
+        speaker, listener = _speaker.get(), _listener.get()
         rest = self.unfinished.pop((threading.get_ident(), id(speaker)), "")
-        if rest:
-            self._capture.write(self._name, rest)
+        if rest and listener is not None:
+            listener.write(self._name, rest)
+
+
+_REDIRECTION = _Redirection()
 
 
 def end_lines() -> None:

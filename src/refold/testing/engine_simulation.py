@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from refold.engine.engine import Engine, Observer
-from refold.engine.pipeline_run import RunSetup
+from refold.engine.pipeline_run import PipelineRun, RunSetup
 from refold.engine.recollection import Recollection
 from refold.model.block import BlockType, JsonValue, Language
 from refold.model.keys import Key, PipelineUuid, RunId, decode_key
@@ -76,6 +76,8 @@ class EngineSimulation:
     deeds: Deeds = field(default_factory=Deeds)
     runs: list[RunId] = field(default_factory=list)
     lives: int = 0
+    _driven: dict[RunId, PipelineRun] = field(default_factory=dict)
+    """Each run, as its last engine had it."""
     _played: dict[RunId, Played] = field(default_factory=dict)
     _chance: random.Random = field(init=False)
 
@@ -109,43 +111,45 @@ class EngineSimulation:
             if record.owner is not None:
                 self.store.steal(run, record.owner)
             if record.status is not RunStatus.COMPLETED:
-                engine.add(self.setup(run))
+                self._driven[run] = engine.add(self.setup(run))
         engine.drive()
 
     def setup(self, run: RunId) -> RunSetup:
         """The run as an engine takes it: what of it is completed is kept."""
         script, outputs = self._played[run].script, self._played[run].outputs
-        refs = [ChunkRef(row.segment, row.offset, row.length) for row in self.store.chunks(run)]
-
-        def labels_of(ref: ChunkRef, first: int, length: int) -> Sequence[str | None]:
-            chunk = outputs.read(ref)
-            return [chunk.label(position) for position in range(first, first + length)]
-
         again = self.store.get(run).started_at is not None
-        rows = self.store.block_runs(run, statuses=COMPLETE)
-        items = [row for block in script.plan.blocks for row in self.store.items(run, block.uuid)]
+        kept = {block.uuid for block in script.plan.blocks}
         return RunSetup(
             plan=script.plan,
             context=self._context(run),
             tasks=[self._task(run, number) for number in range(len(script.plan.blocks))],
             blocks=self._snapshot(script),
-            chunks=refs,
-            recollection=Recollection(rows, items, refs, labels_of) if again else None,
+            recollection=Recollection.of(self.store, run, kept, outputs) if again else None,
         )
 
     def observation(self, run: RunId | None = None, cancelled: bool = False) -> Observation:
-        """What became of a run, by its rows and by what is stored where they say."""
+        """What became of a run, by its rows and by what is stored where they say.
+
+        What a producer that failed again did not come to a second time stays stored for the next retry; it is passed
+        over here, for it does not exist now.
+        """
         run = run or self.runs[0]
         seen: dict[str, dict[Key, Seen]] = {}
         refs = [ChunkRef(row.segment, row.offset, row.length) for row in self.store.chunks(run)]
         outputs = self._played[run].outputs
+        numbers = {block.uuid: block.number for block in self._played[run].script.plan.blocks}
+        existing = {uuid: self._driven[run].existing(number) for uuid, number in numbers.items()}
         for row in self.store.block_runs(run):
             key = decode_key(row.key)
+            if key not in existing[row.block]:
+                assert Status(row.status) in COMPLETE, "only what is finished is kept for later"
+                continue
             place: Place = (run, row.block, key)
             value = self.deeds.names.get(place)
             if row.chunk is not None and row.position is not None:
                 value = as_value(outputs.read(refs[row.chunk]).output(row.position).value)
             items = 0
+            given = existing[row.block][key]
             for items_row in self.store.items(run, row.block, row.key):
                 assert items_row.start == items, f"{place}: items without a gap"
                 items += items_row.length
@@ -153,8 +157,9 @@ class EngineSimulation:
                 for at in range(items_row.length):
                     item = chunk.item(items_row.first + at)
                     assert item.value == item_of(value, items_row.start + at), f"{place}: items in their places"
+            assert items >= given, f"{place}: all items are stored"
             failures = self.deeds.failures[place]
-            seen.setdefault(row.block, {})[key] = Seen(Status(row.status), value, items, failures)
+            seen.setdefault(row.block, {})[key] = Seen(Status(row.status), value, given, failures)
         return Observation(seen, End(self.store.get(run).status.value), cancelled)
 
     def completed(self, run: RunId | None = None) -> set[Place]:

@@ -146,6 +146,13 @@ class ProductionContract(ExecutorBenchFixtures):
         bench.finish()
         assert told.item_values() == [0, 1, 2]
 
+    def test_an_async_function_may_return_its_items(self, bench: Bench) -> None:
+        code = (
+            "import asyncio\n\n@data_loader\nasync def give():\n    await asyncio.sleep(0)\n    return [[1, 2], None]\n"
+        )
+        told = bench.produce(bench.producer(code))
+        assert told.item_values() == [1, 2]
+
     @pytest.mark.parametrize("statement", ["raise ValueError('midway')", "yield 1, {'block_uuid': 'a'}"])
     def test_an_async_generator_that_fails_is_closed(self, bench: Bench, statement: str) -> None:
         code = (

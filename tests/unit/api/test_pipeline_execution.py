@@ -174,3 +174,34 @@ def test_mages_import_path_gives_the_pipeline_that_runs(users: Pipeline) -> None
     assert facade.PipelineType is PipelineType
     record = facade.Pipeline.get("daily", users.project.path).execute_sync()
     assert record.status is RunStatus.COMPLETED
+
+
+def test_runs_in_several_threads_keep_their_prints_apart(make_pipeline: MakePipeline) -> None:
+    gate = threading.Barrier(2)
+    module = ModuleType("refold_test_barrier")
+    module.__dict__["gate"] = gate
+    sys.modules[module.__name__] = module
+    pipeline = make_pipeline(
+        "- {uuid: talk, type: data_loader}",
+        {
+            "data_loaders/talk.py": """
+                from refold_test_barrier import gate
+
+                @data_loader
+                def talk(*args, name, **kwargs):
+                    gate.wait(30)
+                    print(f"this is {name}")
+                    gate.wait(30)
+                """
+        },
+    )
+    streams = sys.stdout, sys.stderr
+    threads = [threading.Thread(target=pipeline.execute_sync, args=({"name": name},)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    del sys.modules[module.__name__]
+    assert (sys.stdout, sys.stderr) == streams
+    for reader in list_runs(pipeline.project):
+        assert [line.text for line in reader.logs()] == [f"this is {reader.record.variables['name']}"]

@@ -36,7 +36,9 @@ def read_source(path: Path) -> str:
         ) from error
     except SyntaxError as error:
         raise BlockFileError(
-            f"the block's file declares an encoding that is not known: {error.msg}", where=str(path)
+            f"the block's file cannot be read as text: {error.msg}",
+            where=str(path),
+            fix="Save the file as UTF-8, or declare its encoding in the first line: `# -*- coding: latin-1 -*-`.",
         ) from error
 
 
