@@ -360,7 +360,7 @@ def test_a_declared_encoding_is_read(tmp_path: Path) -> None:
     path.write_bytes(b"# -*- coding: latin-1 -*-\n@data_loader\ndef load(): return 'caf\xe9'\n")
     assert BlockFile.load(BlockUuid("latin"), BlockType.DATA_LOADER, path).main.function() == "café"
     path.write_bytes(b"# -*- coding: klingon -*-\n")
-    with pytest.raises(BlockFileError, match="encoding that is not known"):
+    with pytest.raises(BlockFileError, match="unknown encoding: klingon"):
         BlockFile.load(BlockUuid("latin"), BlockType.DATA_LOADER, path)
 
 
