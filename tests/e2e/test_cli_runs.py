@@ -103,6 +103,29 @@ def test_a_failed_run_prints_one_object_and_exits_with_1(failed: Failed) -> None
     ]
 
 
+@pytest.mark.parametrize("alone", [(), ("--block-uuid", "rows")], ids=["pipeline", "one block"])
+def test_a_block_file_that_is_no_text_is_bad_input_and_starts_nothing(tmp_path: Path, alone: tuple[str, ...]) -> None:
+    project = make_project(tmp_path, {"rows": ROWS})
+    (project / "data_loaders" / "rows.py").write_bytes(b"# caf\xe9\n" + ROWS.encode())
+    done = refold("run", project, "demo", *alone)
+    assert done.returncode == 2
+    assert "rows.py" in done.stderr
+    assert "Save the file as UTF-8" in done.stderr
+    assert not (project / ".mage_data").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_what_is_odd_about_a_pipeline_is_told_on_stderr(tmp_path: Path, command: str) -> None:
+    project = make_project(tmp_path, {"rows": ROWS, "save": SAVE})
+    file = project / "pipelines" / "demo" / "metadata.yaml"
+    pipeline = json.loads(file.read_text(encoding="utf-8"))
+    pipeline["blocks"][1]["upstream_blocks"] = ["rows", "rows"]
+    file.write_text(json.dumps(pipeline), encoding="utf-8")
+    done = refold(command, project, "demo", "--json")
+    assert done.returncode == 0
+    assert re.search("warning: .*metadata.yaml.*`rows`", done.stderr)
+
+
 def test_what_threads_and_subprocesses_of_blocks_print_is_not_in_the_json(tmp_path: Path) -> None:
     noisy = """
 import subprocess, threading

@@ -173,7 +173,7 @@ NAMED = """
     ids=["the exact nested output", "no metadata", "a frame", "a frame with metadata"],
 )
 def test_shapes_that_unfold(returned: str, labels: list[str], items: list[dict[str, object]], tmp_path: Path) -> None:
-    """B:10-68, B:72-89, B:116-135, B:264-276 (36, 39, 41-44, 47-49, 66, 68): the first list is passed down."""
+    """B:10-89, B:116-135, B:264-276, C:2 (36, 39, 41-44, 47-49, 66, 68, 74): the first list is passed down."""
     files = {
         "data_loaders/load.py": f"import pandas as pd\n\n@data_loader\ndef load(*args, **kwargs):\n"
         f"    return {returned.strip()}\n",
@@ -192,7 +192,7 @@ def test_two_items_of_one_name_are_refused(tmp_path: Path) -> None:
 
 
 def test_python_blocks_two_levels_down_are_named_parent_first(tmp_path: Path) -> None:
-    """B:254-284 (70), with a Python block in the SQL block's place."""
+    """B:254-284 (66, 68, 70), with a Python block in the SQL block's place."""
     blocks = """
         - {uuid: data_loader, type: data_loader, configuration: {dynamic: true}}
         - {uuid: dynamic_loader, type: data_loader, configuration: {dynamic: true}, upstream_blocks: [data_loader]}

@@ -99,7 +99,7 @@ def test_a_block_joins_parents_of_different_depth(tmp_path: Path) -> None:
 
 
 def test_a_slow_sibling_holds_nobody_back(tmp_path: Path) -> None:
-    """C:77 (80): the first child ends only when a descendant of the last one has run."""
+    """C:73, C:77 (76, 80): the first child ends only when a descendant of the last one has run."""
     project = write_project(
         tmp_path,
         """
@@ -170,7 +170,7 @@ def test_a_failure_stays_in_its_branch(tmp_path: Path) -> None:
 def test_every_value_is_traced_to_the_run_that_made_it(
     block: str, origins: list[tuple[str, int]], tmp_path: Path
 ) -> None:
-    """C:81 (85): an item, and a reduced list element by element, each with its place in the output that it is from."""
+    """C:71, C:81 (75, 85): an item, and a reduced list element by element, each with its place in the output."""
     project = write_project(
         tmp_path,
         """

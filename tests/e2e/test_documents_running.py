@@ -254,26 +254,31 @@ def test_sequential_execution_runs_tests_when_told_so(tested_project: Path) -> N
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one worker a core, and there is one core")
 def test_independent_blocks_run_in_parallel(tmp_path: Path) -> None:
-    """D:266-271 (128): two loaders that each wait for the other at a pipe; one after the other they never would end."""
+    """D:266-271 (128): two loaders that each wait for the other's word; one after the other neither would get it."""
     meet = """
+        import os
+        from select import select
+
         @data_loader
         def load_data(*args, **kwargs):
-            with open(f"{{kwargs['repo_path']}}/pipe", '{mode}') as pipe:
-                {action}
+            own, other = (os.open(f"{{kwargs['repo_path']}}/{{name}}", os.O_RDWR) for name in {names})
+            os.write(other, b'here')
+            assert select([own], [], [], 20)[0], 'the other one is not there'
             return kwargs['env']
         """
     project = write_project(
         tmp_path,
         """
-        - {uuid: one, type: data_loader, timeout: 20}
-        - {uuid: other, type: data_loader, timeout: 20}
+        - {uuid: one, type: data_loader}
+        - {uuid: other, type: data_loader}
         """,
         {
-            "data_loaders/one.py": meet.format(mode="w", action="pipe.write('met')"),
-            "data_loaders/other.py": meet.format(mode="r", action="assert pipe.read() == 'met'"),
+            "data_loaders/one.py": meet.format(names=("pipe_1", "pipe_2")),
+            "data_loaders/other.py": meet.format(names=("pipe_2", "pipe_1")),
         },
     )
-    os.mkfifo(project / "pipe")
+    os.mkfifo(project / "pipe_1")
+    os.mkfifo(project / "pipe_2")
     pipeline = Pipeline.get("my_pipeline", project)
 
     async def cell() -> None:

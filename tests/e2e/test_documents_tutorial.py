@@ -114,7 +114,7 @@ def test_the_loader_alone_shows_three_users_and_no_metadata(built: Built) -> Non
 
 
 def test_the_metadata_names_the_runs(built: Built) -> None:
-    """A:58-71 (1): metadata `for_user_i`, kept beside the items."""
+    """A:58-77 (1, 2): metadata `for_user_i`, kept beside the items."""
     metadata = get_variable("users", "load_users", "output_1", built.project)
     assert metadata == [{"block_uuid": f"for_user_{number}"} for number in (1, 2, 3)]
 
@@ -140,7 +140,7 @@ def test_the_exporter_alone_prints_a_list_of_one_user(built: Built) -> None:
 
 
 def test_the_whole_pipeline_prints_a_list_of_three(built: Built) -> None:
-    """A:141 (13)."""
+    """A:117, A:141 (9, 13): the second transformer reduces."""
     children = [built.whole.output(f"add_token:for_user_{number}") for number in (1, 2, 3)]
     assert [line.text for line in built.whole.logs("print_list_of_users")] == [
         str([child[0] for child in cast("list[list[object]]", children)])
@@ -231,7 +231,7 @@ PAIRS = "@data_exporter\ndef export(b, c, *args, **kwargs):\n    return [b, c]\n
 
 
 def test_ten_items_make_a_hundred_runs_of_d(tmp_path: Path) -> None:
-    """A:180-200 (22, 23, 25, 29, 30): A -> B, B -> C, B -> D, C -> D; each child consumes one output."""
+    """A:180-205 (22, 23, 25, 27, 29, 30): A -> B, B -> C, B -> D, C -> D; each child consumes one output."""
     loader = "@data_loader\ndef load():\n    return list(range(10))\n"
     files = {**CHILDREN, "data_loaders/a.py": loader, "data_exporters/d.py": PAIRS}
     pipeline = Pipeline.get("my_pipeline", write_project(tmp_path, ABCD % "true", files))
@@ -244,7 +244,7 @@ def test_ten_items_make_a_hundred_runs_of_d(tmp_path: Path) -> None:
 
 
 def test_children_run_while_their_parent_still_yields(tmp_path: Path) -> None:
-    """A:202-209, C:79 (26, 28-31, 82): the producer yields its second item only when the first one's D has run.
+    """A:202-209, C:1, C:79 (26, 28-31, 72, 82): the second item is only yielded when the first one's D has run.
 
     It waits for D at a pipe: were a level waited for, the two would wait for each other until the timeout.
     """

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from refold.api.wiring import is_durable, latest_folder, open_outputs, run_folder
 from refold.engine.pipeline_run import RunSetup
 from refold.engine.recollection import Recollection
-from refold.errors import NotFoundError, RefoldError
+from refold.errors import BlockFileError, NotFoundError, PipelineError, RefoldError
 from refold.languages import require_language
 from refold.languages.python.source import read_source
 from refold.languages.python.source_facts import inspect_source
@@ -61,11 +61,19 @@ def prepare(pipeline: Pipeline) -> PreparedPipeline:
     asynchronous: set[BlockUuid] = set()
     for block in (*blocks, *pipeline.callbacks, *pipeline.conditionals):
         require_language(block.uuid, block.language)
-        sources[block.uuid] = Source(block.uuid, block.file, read_source(block.file))
+        sources[block.uuid] = source_of(block)
         if _is_async(block, sources[block.uuid]):
             asynchronous.add(block.uuid)
     plan = make_plan(blocks, pipeline.block_run_limit, frozenset(asynchronous))
     return PreparedPipeline(pipeline, plan, sources, blocks)
+
+
+def source_of(block: Block) -> Source:
+    """A block's code as it is now. Raises PipelineError for a file that is no text: nothing has been started."""
+    try:
+        return Source(block.uuid, block.file, read_source(block.file))
+    except BlockFileError as error:
+        raise PipelineError(error.message, where=error.where, fix=error.fix) from error
 
 
 def _is_async(block: Block, source: Source) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from refold.api.origins import AxisItem, Origin, Origins
 from refold.api.reading import COMPLETED, RunReader
-from refold.api.run_setup import PreparedPipeline, make_context, make_task
+from refold.api.run_setup import PreparedPipeline, make_context, make_task, source_of
 from refold.api.running import RunOptions, cancelled_by_ctrl_c, new_run_id
 from refold.api.snapshot import PlanSnapshot
 from refold.api.wiring import ExecutorKind, open_outputs, open_project_store
@@ -25,7 +25,6 @@ from refold.executors.event_loops import outside_loop
 from refold.executors.failures import failure_of
 from refold.executors.inline import InlineExecutor
 from refold.languages import require_language
-from refold.languages.python.source import read_source
 from refold.model.block import BlockType, JsonValue
 from refold.model.keys import BlockRunUuid, BlockUuid, Key, RunId, encode_key
 from refold.model.pipeline import Pipeline
@@ -131,7 +130,7 @@ def _prepare(pipeline: Pipeline, uuid: str) -> PreparedPipeline:
                 f"the file of block `{needed.uuid}` is missing: {needed.file}",
                 fix="Create it, or name the right one in `configuration.file_source.path`.",
             )
-        sources[needed.uuid] = Source(needed.uuid, needed.file, read_source(needed.file))
+        sources[needed.uuid] = source_of(needed)
     ancestors = [each for each in pipeline.running_blocks if each.uuid in wanted and each.uuid != block.uuid]
     blocks = [*ancestors, block]
     return PreparedPipeline(pipeline, make_plan(blocks), sources, blocks)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TextIO, cast
 
@@ -57,6 +58,12 @@ def note(text: str) -> None:
     """Writes a line to stderr; nobody reading it is no reason to stop."""
     with suppress(BrokenPipeError):
         print(text, file=sys.stderr, flush=True)
+
+
+def note_warnings(warnings: Sequence[str]) -> None:
+    """Writes what is odd about a pipeline's files, and does not stop it, to stderr."""
+    for warning in warnings:
+        note(f"warning: {warning}")
 
 
 def flush_quietly(stream: TextIO) -> None:

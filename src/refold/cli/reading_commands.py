@@ -11,6 +11,7 @@ import typer
 
 from refold.api.planning_view import PlanView, describe_plan
 from refold.api.reading import BlockRunView, RunReader, list_runs
+from refold.cli.command_group import note_warnings
 from refold.cli.duration import duration_text
 from refold.cli.options import (
     BlockRunArgument,
@@ -33,7 +34,9 @@ from refold.model.pipeline import Pipeline
 
 def plan(project: ProjectArgument, pipeline: PipelineArgument, as_json: JsonOption = False) -> None:
     """Show what would run, and run nothing."""
-    view = describe_plan(Pipeline.get(pipeline, project_at(project)))
+    found = Pipeline.get(pipeline, project_at(project))
+    note_warnings(found.warnings)
+    view = describe_plan(found)
     if as_json:
         print(json_line(_plan_json(view)))
         return

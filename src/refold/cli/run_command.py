@@ -16,7 +16,7 @@ from refold.api.running import RunOptions, retry_run, run_pipeline
 from refold.api.single_block import run_block
 from refold.api.wiring import ExecutorKind
 from refold.cli.block_report import report_block
-from refold.cli.command_group import FAILED, note
+from refold.cli.command_group import FAILED, note, note_warnings
 from refold.cli.options import (
     BlockOption,
     ChildOption,
@@ -113,6 +113,7 @@ def run_requested(request: RunRequest) -> None:
         raise BadInputError("--child names an item of one block", fix="Name the block too: `--block-uuid BLOCK`.")
     variables = {**request.more_variables, **parse_runtime_variables(request.runtime_vars)}
     pipeline = Pipeline.get(request.pipeline, project_at(request.project))
+    note_warnings(pipeline.warnings)
     if request.block is not None:
         if request.executor is not None or request.workers is not None:
             note("note: one block runs in this process; --executor and --workers have no meaning for it")
