@@ -98,7 +98,7 @@ def kill_and_retry(project: Project, moment: float) -> int:
     if run is None or run == before:
         return 0  # it was killed before it had begun anything
     kept = completed_rows(project, run)
-    if process.returncode == -signal.SIGKILL and (b"export", b"") not in kept:
+    if process.returncode == -signal.SIGKILL and ("export", b"") not in kept:
         shown = refold("show", str(run), "--project", str(project.path), "--json")
         status = json.loads(shown.communicate()[0])["status"]
         assert status in {"interrupted", "completed"}

@@ -97,11 +97,6 @@ class RunLabels:
         stretch = None if items is None else items.find(index)
         return None if stretch is None else (stretch.ref, stretch.first + index - stretch.start, stretch.named)
 
-    def item_count(self, dynamic: BlockUuid, key: Key) -> int:
-        """How many items this run of a dynamic block gave."""
-        items = self._items_of(dynamic).get(key)
-        return 0 if items is None else items.starts[-1] + items.stretches[-1].length
-
     def items(self, dynamic: BlockUuid, key: Key) -> list[Item]:
         """The items that this run of a dynamic block gave."""
         items = self._items_of(dynamic).get(key)

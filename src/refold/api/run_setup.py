@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from refold.api.wiring import is_durable, latest_folder, open_outputs, run_folder
 from refold.engine.pipeline_run import RunSetup
 from refold.engine.recollection import Recollection
-from refold.errors import BlockFileError, NotFoundError, PipelineError, RefoldError
+from refold.errors import BlockFileError, NotFoundError, PipelineError, PlanError, RefoldError
 from refold.languages import require_language
 from refold.languages.python.source import read_source
 from refold.languages.python.source_facts import inspect_source
@@ -56,6 +56,7 @@ class PreparedPipeline:
 def prepare(pipeline: Pipeline) -> PreparedPipeline:
     """Reads all that a run needs. Raises PipelineError and PlanError; nothing is written."""
     pipeline.check_files()
+    _refuse_limit(pipeline)
     blocks = pipeline.running_blocks
     sources: dict[BlockUuid, Source] = {}
     asynchronous: set[BlockUuid] = set()
@@ -74,6 +75,18 @@ def source_of(block: Block) -> Source:
         return Source(block.uuid, block.file, read_source(block.file))
     except BlockFileError as error:
         raise PipelineError(error.message, where=error.where, fix=error.fix) from error
+
+
+def _refuse_limit(pipeline: Pipeline) -> None:
+    """A limit that would not be kept is an error: it is there for safety."""
+    for metadata, where in ((pipeline.metadata, f"pipeline {pipeline.uuid}"), (pipeline.project.metadata, "project")):
+        limits = metadata.get("dynamic_blocks")
+        if isinstance(limits, dict) and limits.get("max_child_block_runs") is not None:
+            raise PlanError(
+                "a limit on the number of children cannot be kept",
+                where=f"{where}, metadata.yaml, dynamic_blocks.max_child_block_runs",
+                fix="Leave it out; `max_concurrent_child_block_runs` limits how many run at once.",
+            )
 
 
 def _is_async(block: Block, source: Source) -> bool:

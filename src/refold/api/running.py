@@ -93,8 +93,8 @@ def retry_run(
 ) -> RunRecord:
     """Runs what is incomplete of a run, or all from a block on; the run as stored.
 
-    Raises LeaseError while an engine drives it, NotFoundError for an unknown block, BadInputError for a run of one
-    block alone, else as `run_pipeline`.
+    A completed run is left as it is, unless a block is named. Raises BadInputError while an engine drives it and for a
+    run of one block alone, NotFoundError for an unknown block, else as `run_pipeline`.
     """
     alone = record.options.get("block")
     if alone is not None:
@@ -102,9 +102,15 @@ def retry_run(
             f"run {record.id} ran the block `{alone}` alone, and cannot be retried",
             fix=f"Run it again: refold run {pipeline.project.path} {pipeline.uuid} --block-uuid {alone}",
         )
+    if record.status is RunStatus.COMPLETED and from_block is None:
+        return record  # nothing is incomplete
+    if not release_dead(store, record) and (record.lease_expires_at or 0.0) > SystemClock().now():
+        raise BadInputError(
+            f"run {record.id} is under way",
+            fix=f"Wait until it is over, or stop it: refold cancel {record.id}",
+        )
     prepared = prepare(pipeline)
     options = RunOptions.of(record)
-    release_dead(store, record)
     context = make_context(
         prepared, record.id, record.variables, record.created_at, options.run_tests, options.run_sensors
     )

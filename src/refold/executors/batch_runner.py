@@ -15,7 +15,7 @@ from refold.executors.async_batch import AsyncBatch
 from refold.executors.batch_inputs import BatchInputs
 from refold.executors.block_call import Call
 from refold.executors.block_code import BlockCode, make_importable
-from refold.executors.capture import Capture, LogWriter, set_speaker
+from refold.executors.capture import Capture, LogWriter, execute_child
 from refold.executors.cursor import IDLE, LOADING, PutCursor
 from refold.executors.failures import failure_of
 from refold.executors.interrupts import Cancelled, Interrupts, Overdue
@@ -203,7 +203,7 @@ class BatchRunner:
 
     def _leave(self, execution: _Execution) -> None:
         self._current = None
-        set_speaker(None)
+        execute_child(None, self.capture)
         self._put_cursor(execution.batch.id, IDLE, 0.0)
         if not execution.producing:
             del self._executions[execution.batch.id]
@@ -224,7 +224,7 @@ class BatchRunner:
     def _attempt(self, execution: _Execution, position: int, work: Callable[[], None]) -> None:
         """Does the work of one run; what it raises ends the run, never the worker: `sys.exit` included."""
         self._put_cursor(execution.batch.id, position, time.monotonic())
-        set_speaker(partial(execution.inputs.uuid, position))
+        execute_child(partial(execution.inputs.uuid, position), self.capture)
         try:
             work()
         except BaseException as error:

@@ -1,7 +1,8 @@
 """Prints and logs of block runs: captured one by one, kept as JSON lines in the run's folder.
 
-A line says when, which block run, which stream (`stdout`, `stderr`, `log`), and the text. What a block's subprocesses
-or C libraries write past Python's streams goes where the process writes.
+A line says when, which block run, which stream (`stdout`, `stderr`, `log`), and the text. Threads that a child starts
+belong to it while it runs. What subprocesses or C libraries write past Python's streams goes where the process writes:
+of a worker, to the file `<worker>.out` beside the logs.
 """
 
 from __future__ import annotations
@@ -85,13 +86,10 @@ class Capture:
         self.log: LogWriter | None = None
         """Where lines go now; None: to where they went before."""
 
-    def write(self, stream: str, text: str, level: str | None = None) -> bool:
-        """Keeps a text; False where it is nobody's."""
-        speaker = _speaker.get()
-        if speaker is None or self.log is None:
-            return False
-        self.log.write(LogLine(time.time(), speaker(), stream, text, level))
-        return True
+    def write(self, speaker: BlockRunName, stream: str, text: str, level: str | None = None) -> None:
+        """Keeps a text of a block run."""
+        if self.log is not None:
+            self.log.write(LogLine(time.time(), speaker(), stream, text, level))
 
     @contextmanager
     def installed(self) -> Iterator[Capture]:
@@ -111,6 +109,8 @@ class _Redirection:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._listeners = 0
+        self.child: tuple[BlockRunName, Capture] | None = None
+        """The one child that this process executes, where it is one: the threads that it started belong to it."""
         self._before = sys.stdout, sys.stderr
         self._level = logging.NOTSET
         self._handler = _LogHandler()
@@ -132,6 +132,7 @@ class _Redirection:
         """One listens no more."""
         with self._lock:
             self._listeners -= 1
+            self.child = None
             if self._listeners:
                 return
             root = logging.getLogger()
@@ -139,14 +140,26 @@ class _Redirection:
             root.setLevel(self._level)
             sys.stdout, sys.stderr = self._before
 
+    def whose(self) -> tuple[BlockRunName, Capture] | None:
+        """Who speaks in this context, and who keeps it; None: nobody."""
+        speaker, listener = _speaker.get(), _listener.get()
+        if listener is None and speaker is None:
+            return self.child
+        return None if speaker is None or listener is None or listener.log is None else (speaker, listener)
+
+    def execute(self, speaker: BlockRunName | None, listener: Capture) -> None:
+        """This process goes on to another child, or to none."""
+        self.child = (speaker, listener) if speaker is not None and self._listeners == 1 else None
+
 
 class _LogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        listener = _listener.get()
-        if listener is None:
+        whose = _REDIRECTION.whose()
+        if whose is None:
             return
+        speaker, listener = whose
         try:
-            listener.write("log", self.format(record), record.levelname)
+            listener.write(speaker, "log", self.format(record), record.levelname)
         except Exception:
             self.handleError(record)
 
@@ -172,13 +185,14 @@ class _Stream(io.TextIOBase):
         return False
 
     def write(self, text: str) -> int:
-        speaker, listener = _speaker.get(), _listener.get()
-        if speaker is None or listener is None or listener.log is None:
+        whose = _REDIRECTION.whose()
+        if whose is None:
             return self._beneath.write(text)
+        speaker, listener = whose
         here = (threading.get_ident(), id(speaker))
         *lines, rest = (self.unfinished.pop(here, "") + text).split("\n")
         for line in lines:
-            listener.write(self._name, line)
+            listener.write(speaker, self._name, line)
         if rest:
             self.unfinished[here] = rest
         return len(text)
@@ -191,11 +205,17 @@ class _Stream(io.TextIOBase):
         """The block run is over: a line without an end is a line."""
         speaker, listener = _speaker.get(), _listener.get()
         rest = self.unfinished.pop((threading.get_ident(), id(speaker)), "")
-        if rest and listener is not None:
-            listener.write(self._name, rest)
+        if rest and speaker is not None and listener is not None:
+            listener.write(speaker, self._name, rest)
 
 
 _REDIRECTION = _Redirection()
+
+
+def execute_child(speaker: BlockRunName | None, listener: Capture) -> None:
+    """The one child that this process executes from now on speaks, in this thread and in those that it starts."""
+    _speaker.set(speaker)
+    _REDIRECTION.execute(speaker, listener)
 
 
 def end_lines() -> None:

@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 
 import refold
-from refold.errors import BlockError, ChangedItemsError, RefoldError
+from refold.errors import BlockError, BlockFileError, ChangedItemsError, RefoldError
 from refold.ports.executor import Failure
 
 _OWN_CODE = str(Path(refold.__file__).parent) + os.sep
@@ -26,6 +26,8 @@ def failure_of(error: BaseException) -> Failure:
     line = line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
     kind, _, message = line.partition(":")
     group = f"{kind}:{_VARIABLE.sub('*', message)}" if message else kind
+    if isinstance(error, BlockFileError) and error.fix is not None:
+        line = f"{line}. {error.fix}"  # what a whole block needs is wanted where failures are listed
     if isinstance(error, RefoldError) and not isinstance(error, BlockError) and error.where is not None:
         line = f"{line} ({error.where})"  # not in the group: one full disk has many files
     return Failure(line, group, _traceback(error), isinstance(error, _FOR_GOOD))

@@ -28,6 +28,8 @@ from refold.ports.output_store import Item
 Metadata = Sequence[Mapping[str, object]]
 """One dict an item, from the first item on; it may be shorter than the items."""
 
+_ORDERING = ("upstream_blocks", "dynamic_upstream_block_uuids")
+"""Keys of metadata that would order siblings (design 2.9); passing over them would run things in a wrong order."""
 ACCEPTED = (
     "A dynamic block returns [items] or [items, metadata] (items: a list or DataFrame; metadata: a list of dicts), "
     "a flat list of items, a DataFrame, or it yields its items one by one."
@@ -112,7 +114,15 @@ def split_yield(yielded: object) -> Item:
 
 def label_of(metadata: Mapping[str, object] | None) -> str | None:
     """The item's own label, as text; None when its metadata has no `block_uuid` or an empty one: its index names it."""
-    given = None if metadata is None else metadata.get("block_uuid")
+    if metadata is None:
+        return None
+    for key in _ORDERING:
+        if metadata.get(key):
+            raise OutputShapeError(
+                f"an item's metadata has `{key}`: an order among the children of one block cannot be given yet",
+                fix="Leave it out, or put what must come first into a block of its own, upstream.",
+            )
+    given = metadata.get("block_uuid")
     return None if given is None else str(given) or None
 
 

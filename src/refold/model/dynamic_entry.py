@@ -11,6 +11,27 @@ from refold.model.block import DynamicSettings
 from refold.model.keys import BlockUuid
 from refold.model.place import Place
 
+SETTINGS = frozenset(
+    {
+        "batch_settings",
+        "buffer",
+        "join",
+        "limit_by",
+        "max_child_block_runs",
+        "max_concurrent_child_block_runs",
+        "mode",
+        "modes",
+        "on_max_child_block_runs_exceeded",
+        "parent",
+        "rate",
+        "reduce",
+        "reduce_input",
+        "reduce_output",
+        "reduce_output_upstream",
+        "tolerate",
+    }
+)
+"""The keys that `dynamic` may have, Mage's and the design's; some are refused when the pipeline is planned."""
 _FIX = "Write `dynamic: true`, or keys such as `dynamic: {parent: true, mode: batch}`."
 
 
@@ -21,20 +42,21 @@ def read_dynamic(configuration: Place, limit: int | None = None) -> DynamicSetti
     """
     place = configuration.get("dynamic")
     reduce_output = _reduce_output(configuration.get("reduce_output"))
+    beside = _uuids(configuration.get("reduce_output_upstream"))
     if place is None or not isinstance(place.value, dict):
         return DynamicSettings(
             dynamic=place is not None and place.value != [] and _flag(place),
             reduce_output=reduce_output,
+            reduce_output_upstream=beside,
             max_concurrent_child_block_runs=limit,
         )
     dynamic, children = _parent(place)
-    upstream = place.get("reduce_output_upstream")
     own_limit = place.get("max_concurrent_child_block_runs")
     return DynamicSettings(
         dynamic=dynamic,
         batch_mode=_batch_mode(place),
         reduce_output=_both(reduce_output, _reduce_output(place.get("reduce_output"))),
-        reduce_output_upstream=() if upstream is None else tuple(dict.fromkeys(upstream.uuids())),
+        reduce_output_upstream=tuple(dict.fromkeys([*beside, *_uuids(place.get("reduce_output_upstream"))])),
         max_concurrent_child_block_runs=limit if own_limit is None else own_limit.integer(1),
         children=children,
     )
@@ -61,6 +83,16 @@ def _parent(place: Place) -> tuple[bool, tuple[BlockUuid, ...] | None]:
     if isinstance(parent.value, bool | str):
         return parent.boolean(), None
     raise parent.unexpected("true, false, or a list of block uuids")
+
+
+def _uuids(place: Place | None) -> tuple[BlockUuid, ...]:
+    return () if place is None else tuple(dict.fromkeys(place.uuids()))
+
+
+def unknown_settings(configuration: Place) -> tuple[str, ...]:
+    """Keys of `dynamic` that nobody reads: most often misspelt ones."""
+    place = configuration.get("dynamic")
+    return tuple(key for key in place.value if key not in SETTINGS) if place and isinstance(place.value, dict) else ()
 
 
 def _reduce_output(place: Place | None) -> bool | tuple[BlockUuid, ...]:

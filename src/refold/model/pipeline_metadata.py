@@ -12,6 +12,7 @@ from typing import TypeVar
 from refold.errors import PipelineError
 from refold.model.block import Block, BlockType, JsonValue
 from refold.model.block_entry import BlockDefaults, BlockEntry, read_limit, read_retry
+from refold.model.dynamic_entry import SETTINGS, unknown_settings
 from refold.model.graph import topological_order
 from refold.model.keys import BlockUuid, PipelineUuid
 from refold.model.place import Place
@@ -248,6 +249,7 @@ class _Blocks:
             for name in block.upstream_blocks:
                 children[name].add(block.uuid)
         for block in blocks:
+            self._check_settings(self.nodes[block.uuid])
             settings = block.dynamic
             reduced = settings.reduce_output if isinstance(settings.reduce_output, tuple) else ()
             check = partial(self._check_mention, self.nodes[block.uuid])
@@ -255,6 +257,11 @@ class _Blocks:
                 check(name, children[block.uuid], "downstream")
             for name in settings.reduce_output_upstream:
                 check(name, block.upstream_blocks, "upstream")
+
+    def _check_settings(self, entry: BlockEntry) -> None:
+        configuration = entry.place.get("configuration")
+        for key in () if configuration is None else unknown_settings(configuration):
+            self._warn(entry, f"`configuration.dynamic.{key}` is no setting. {suggestion(key, SETTINGS, 'settings')}")
 
     def _check_mention(
         self, entry: BlockEntry, name: BlockUuid, neighbours: Sequence[BlockUuid] | set[BlockUuid], side: str

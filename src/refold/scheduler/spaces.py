@@ -139,10 +139,6 @@ class ItemSpace:
         self.bytes += size
         return first
 
-    def positions_from(self, run: int) -> list[int]:
-        """The positions of this run's items; a scan, for what happens rarely."""
-        return [position for position, parent in enumerate(self.parent) if parent == run]
-
     def key(self, position: int) -> Key:
         """The producing run's key and the item's index."""
         return (*self.producer.space.key(self.parent[position]), self.index[position])
