@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from refold.errors import BlockTimeoutError
 from refold.executors.block_call import Call
 from refold.executors.capture import set_speaker
 from refold.executors.cursor import MANY, PutCursor
+from refold.executors.event_loops import run_coroutine
 from refold.executors.failures import failure_of
 from refold.executors.open_run import OpenRun
 from refold.executors.reporter import Reporter
@@ -22,6 +22,10 @@ from refold.scheduler.events import Outcome
 
 NextPosition = Callable[[], int | None]
 """Gives the run that begins now; None when no more do."""
+
+if TYPE_CHECKING:
+    import asyncio
+
 CallOf = Callable[[int], Call]
 Judge = Callable[[Call, object], tuple[Outcome, Output | None]]
 
@@ -50,9 +54,11 @@ class AsyncBatch:
 
     def run(self) -> None:
         """Executes runs, at most `width` of them at once; all that have begun are reported afterwards."""
-        asyncio.run(self._run())
+        run_coroutine(self._run())
 
     async def _run(self) -> None:
+        import asyncio
+
         loop = asyncio.get_running_loop()
 
         def cancel() -> None:
@@ -88,6 +94,8 @@ class AsyncBatch:
             task.cancel()
 
     async def _run_one(self, position: int) -> None:
+        import asyncio
+
         started = time.time()
         call: Call | None = None
         limit: asyncio.Timeout | None = None

@@ -22,7 +22,7 @@ from refold.executors.interrupts import Cancelled, Interrupts, Overdue
 from refold.executors.open_run import OpenRun
 from refold.executors.production import Production
 from refold.executors.reporter import Reporter
-from refold.languages.arguments import spread
+from refold.languages.arguments import bind, spread
 from refold.languages.project_context import set_repo_path
 from refold.languages.python.block_function import CallbackStatus
 from refold.languages.unfolding import unfold
@@ -170,6 +170,8 @@ class BatchRunner:
                 self._put_cursor,
             ).run()
             self._reporter.handed_back(execution.take_back(), Outcome.CANCELLED)
+        elif code.bare:
+            self._run_bare(execution, code)
         else:
             self._run_each(execution, code)
         self._leave(execution)
@@ -221,6 +223,28 @@ class BatchRunner:
             self._attempt(execution, position, partial(run_one, execution, code, position))
         self._reporter.handed_back(execution.take_back(), Outcome.CANCELLED)
 
+    def _run_bare(self, execution: _Execution, code: BlockCode) -> None:
+        """Runs that are nothing but a call: there may be a million, so all that they have in common is done once."""
+        inputs, number = execution.inputs, execution.batch.id
+        function, signature = code.main.function, code.main.signature
+        mage_outputs, reporter, interrupts = execution.run.context.mage_outputs, self._reporter, self._interrupts
+        while not execution.run.cancelled and (position := execution.next_position()) is not None:
+            started = time.time()
+            self._put_cursor(number, position, time.monotonic())
+            execute_child(partial(inputs.uuid, position), self.capture)
+            try:
+                arguments, _ = bind(signature, inputs.arguments(position), _NO_KEYWORDS, mage_outputs)
+                interrupts.enter(None)
+                try:
+                    returned = function(*arguments)
+                finally:
+                    interrupts.leave()
+                refuse_generator(returned)
+                reporter.completed(position, Output.of(returned), Outcome.COMPLETED, started, time.time())
+            except BaseException as error:  # sys.exit and the like end the child, never the worker
+                self._fail(execution, position, error, started)
+        reporter.handed_back(execution.take_back(), Outcome.CANCELLED)
+
     def _attempt(self, execution: _Execution, position: int, work: Callable[[], None]) -> None:
         """Does the work of one run; what it raises ends the run, never the worker: `sys.exit` included."""
         self._put_cursor(execution.batch.id, position, time.monotonic())
@@ -230,7 +254,7 @@ class BatchRunner:
         except BaseException as error:
             self._fail(execution, position, error)
 
-    def _fail(self, execution: _Execution, position: int, error: BaseException) -> None:
+    def _fail(self, execution: _Execution, position: int, error: BaseException, started: float | None = None) -> None:
         if position in execution.producing:
             _close(execution.producing.pop(position)[0])
         if isinstance(error, Overdue):
@@ -244,7 +268,7 @@ class BatchRunner:
         outcome = Outcome.CANCELLED if failure is None else Outcome.FAILED
         if failure is not None and failure.for_good:
             outcome = Outcome.FAILED_FOR_GOOD
-        self._reporter.ended(position, outcome, now if call is None else call.started, now, failure)
+        self._reporter.ended(position, outcome, call.started if call is not None else started or now, now, failure)
 
     def _run_one(self, execution: _Execution, code: BlockCode, position: int) -> None:
         """One run of a block that is not dynamic."""
@@ -352,6 +376,7 @@ def _close(production: Production) -> None:
         _LOG.error("the generator failed when it was closed: %s", failure_of(error).traceback)
 
 
+_NO_KEYWORDS: dict[str, object] = {}
 _GENERATORS = (GeneratorType, AsyncGeneratorType)
 _CONDITION_FAILED: tuple[Outcome, Output | None] = (Outcome.CONDITION_FAILED, None)
 
@@ -363,12 +388,17 @@ def judge(task: BlockTask, call: Call, returned: object) -> tuple[Outcome, Outpu
     """
     if task.type is BlockType.SENSOR and not returned:
         return Outcome.NOT_YET, None
+    refuse_generator(returned)
+    output = Output.of(returned)
+    if call.code.tests:
+        call.test(spread(output, task.axes > 0))
+    return (Outcome.COMPLETED_FALSE if call.code.stops and not returned else Outcome.COMPLETED), output
+
+
+def refuse_generator(returned: object) -> None:
+    """Raises BlockError for a generator of a block that is not dynamic."""
     if isinstance(returned, _GENERATORS):
         raise BlockError(
             "returned a generator, but the block is not dynamic",
             fix="Set `configuration: {dynamic: true}` to make a run of each item, or return a list.",
         )
-    output = Output.of(returned)
-    if call.code.tests:
-        call.test(spread(output, task.axes > 0))
-    return (Outcome.COMPLETED_FALSE if call.code.stops and not returned else Outcome.COMPLETED), output

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from refold.errors import BlockError
 from refold.executors.block_code import BlockCode
 from refold.executors.capture import BlockRunName
-from refold.executors.event_loops import outside_loop
+from refold.executors.event_loops import outside_loop, run_coroutine
 from refold.executors.failures import failure_of
 from refold.languages.arguments import Argument, bind
 from refold.languages.python.block_function import BlockFunction, Callback, CallbackStatus
@@ -123,9 +123,4 @@ def _finish(value: object) -> object:
     """The value; of an `async def` function its result."""
     if not inspect.iscoroutine(value):
         return value
-    return outside_loop(lambda: asyncio.run(_awaited(value)))
-
-
-async def _awaited(value: object) -> object:
-    assert inspect.isawaitable(value)
-    return await value
+    return outside_loop(partial(run_coroutine, value))

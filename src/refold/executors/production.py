@@ -6,11 +6,10 @@ their fingerprints and not stored again; the first other one fails the run for g
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from refold.errors import ChangedItemsError
 from refold.executors.interrupts import Interrupts
@@ -26,6 +25,9 @@ from refold.languages.unfolding import (
     split_yield,
 )
 from refold.ports.output_store import ChunkBuilder, Item
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 @dataclass(slots=True)
@@ -140,6 +142,8 @@ class Production:
         if not stream.is_async:
             return next(cast("Iterator[object]", stream.iterator))
         if self._runner is None:
+            import asyncio
+
             self._runner = asyncio.Runner()
         return self._runner.run(_next_of(cast("AsyncIterator[object]", stream.iterator)))
 
