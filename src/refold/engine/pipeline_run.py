@@ -55,6 +55,8 @@ SUMMARY_SECONDS = 0.5
 """How often the stored summary is renewed."""
 _BATCHES = count(1)
 """One count for all runs of the process: an executor serves many."""
+_Times = Iterable[float | None]
+_Numbers = Iterable[int | None]
 _ENDS = {End.COMPLETED: RunStatus.COMPLETED, End.FAILED: RunStatus.FAILED, End.CANCELLED: RunStatus.CANCELLED}
 
 
@@ -339,20 +341,22 @@ class PipelineRun:
 
     def _columns(
         self, block: int, runs: Sequence[int], status: Status
-    ) -> tuple[Iterable[int], Iterable[tuple[float | None, float | None]], Iterable[tuple[int, int] | None]]:
-        """Attempts, times and places of runs that have reached this status."""
-        failures, places = self._state.blocks[block].failures, self._builder.outputs[block]
+    ) -> tuple[Iterable[int], _Times, _Times, _Numbers, _Numbers]:
+        """Attempts, beginnings, ends, chunks and positions of runs that have reached this status."""
+        failures = self._state.blocks[block].failures
         times = self._times.get(block, {})
         unknown = (None, self._clock.now())
-        began = [times.get(run, unknown) for run in runs]
+        began, ended = zip(*[times.get(run, unknown) for run in runs], strict=True)
         # A worker that died took the moment with it when its child began.
-        attempts = [int(started is not None or status is Status.FAILED) for started, _ended in began]
+        attempts = [int(started is not None or status is Status.FAILED) for started in began]
         if failures:
             for at, run in enumerate(runs):
                 if run in failures:
                     attempts[at] = failures[run] + (status is not Status.FAILED)
         done = status in {Status.COMPLETED, Status.COMPLETED_FALSE}
-        return attempts, began, map(places.of, runs) if done else repeat(None, len(runs))
+        if not done:
+            return attempts, began, ended, repeat(None, len(runs)), repeat(None, len(runs))
+        return attempts, began, ended, *self._builder.outputs[block].columns(runs)
 
     def _close_items(self, block: int, runs: Sequence[int], keys: Sequence[bytes]) -> None:
         items = self._state.blocks[block].items

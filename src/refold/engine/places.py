@@ -54,11 +54,18 @@ class Places:
         self.chunk[start:stop] = array("i", (chunk,)) * (stop - start)
         self.position[start:stop] = array("i", range(first, first + stop - start))
 
-    def of(self, number: int) -> tuple[int, int] | None:
-        """Chunk and position of one number; None if it lies nowhere."""
-        if number >= len(self.chunk) or self.chunk[number] == NOWHERE:
-            return None
-        return self.chunk[number], self.position[number]
+    def columns(self, numbers: Sequence[int]) -> tuple[Sequence[int | None], Sequence[int | None]]:
+        """Chunks and positions of some numbers; None for those that lie nowhere."""
+        if isinstance(numbers, range) and numbers.step == 1 and numbers.stop <= len(self.chunk):
+            chunks = self.chunk[numbers.start : numbers.stop]
+            if NOWHERE not in chunks:
+                return chunks, self.position[numbers.start : numbers.stop]
+        known = len(self.chunk)
+        there = [number < known and self.chunk[number] != NOWHERE for number in numbers]
+        return (
+            [self.chunk[number] if found else None for number, found in zip(numbers, there, strict=True)],
+            [self.position[number] if found else None for number, found in zip(numbers, there, strict=True)],
+        )
 
     def spans(self, numbers: Iterable[int]) -> Spans:
         """The records of these numbers, in this order, in as few spans as can be."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
+from typing import cast
 
 from refold.model.block import JsonValue
 from refold.model.keys import BlockUuid
@@ -42,14 +44,15 @@ class RowBuffer:
         keys: Sequence[bytes],
         status: int,
         attempts: Iterable[int],
-        times: Iterable[tuple[float | None, float | None]],
-        places: Iterable[tuple[int, int] | None],
+        started: Iterable[float | None],
+        ended: Iterable[float | None],
+        chunks: Iterable[int | None],
+        positions: Iterable[int | None],
     ) -> None:
-        """Block runs of one block that have reached the same last status."""
-        self._batch.rows.extend(
-            BlockRunRow(block, key, status, tries, started, ended, *(place or (None, None)))
-            for key, tries, (started, ended), place in zip(keys, attempts, times, places, strict=True)
-        )
+        """Block runs of one block that have reached the same last status: columns become rows, as plain tuples."""
+        blocks, statuses = repeat(block, len(keys)), repeat(int(status), len(keys))
+        rows = zip(blocks, keys, statuses, attempts, started, ended, chunks, positions, strict=True)
+        self._batch.rows.extend(cast("Iterable[BlockRunRow]", rows))
 
     def add_failure(self, block: BlockUuid, key: bytes, failure: Failure) -> None:
         """Why a block run failed."""

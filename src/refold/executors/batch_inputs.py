@@ -65,6 +65,8 @@ class BatchInputs:
     """Gives the arguments, keywords and names of a batch's runs, by position."""
 
     def __init__(self, store: OutputStore, context: RunContext, task: BlockTask, batch: Batch) -> None:
+        self.current = 0
+        """The run that is being executed, where they are executed one after the other."""
         self._context = context
         self._task = task
         self._batch = batch
@@ -83,6 +85,10 @@ class BatchInputs:
             (records.label(position) if records is not None else None) or str(indices[position])
             for records, indices in zip(self._trail, self._batch.keys, strict=True)
         )
+
+    def current_uuid(self) -> str:
+        """The uuid of the run at `current`."""
+        return self.uuid(self.current)
 
     def uuid(self, position: int) -> str:
         """The block run's uuid."""

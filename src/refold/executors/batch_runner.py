@@ -228,10 +228,11 @@ class BatchRunner:
         inputs, number = execution.inputs, execution.batch.id
         function, signature = code.main.function, code.main.signature
         mage_outputs, reporter, interrupts = execution.run.context.mage_outputs, self._reporter, self._interrupts
+        execute_child(inputs.current_uuid, self.capture)
         while not execution.run.cancelled and (position := execution.next_position()) is not None:
             started = time.time()
             self._put_cursor(number, position, time.monotonic())
-            execute_child(partial(inputs.uuid, position), self.capture)
+            inputs.current = position
             try:
                 arguments, _ = bind(signature, inputs.arguments(position), _NO_KEYWORDS, mage_outputs)
                 interrupts.enter(None)

@@ -131,13 +131,7 @@ class Reporter:
             before = builder.size
             first = builder.add_item(item)
             size = builder.size - before
-            last = self._waiting.items[-1] if self._waiting.items else None
-            if last is not None and last.position == position and last.start + last.length == index:
-                last.length += 1
-                last.size += size
-            else:
-                self._waiting.items.append(_Given(position, index, 1, first, size))
-            self._added()
+            self._have(position, index, 1, first, size)
             return size
 
     def give_all(self, position: int, items: Iterable[Item]) -> None:
@@ -154,9 +148,18 @@ class Reporter:
                 length = len(builder) - first
                 if not length:
                     return
-                self._waiting.items.append(_Given(position, start, length, first, builder.size - before))
+                self._have(position, start, length, first, builder.size - before)
                 start += length
-                self._added()
+
+    def _have(self, position: int, start: int, length: int, first: int, size: int) -> None:
+        """Items are in the builder: they wait together with those that came just before."""
+        last = self._waiting.items[-1] if self._waiting.items else None
+        if last is not None and last.position == position and last.start + last.length == start:
+            last.length += length
+            last.size += size
+        else:
+            self._waiting.items.append(_Given(position, start, length, first, size))
+        self._added()
 
     def give_rows(self, position: int, rows: ItemRows) -> None:
         """A run of a dynamic block returned a frame, whose rows are its items."""
@@ -164,8 +167,7 @@ class Reporter:
             builder = self._check()
             before = builder.size
             first = builder.add_rows(rows.frame, rows.metadata)
-            self._waiting.items.append(_Given(position, 0, len(rows), first, builder.size - before))
-            self._added()
+            self._have(position, 0, len(rows), first, builder.size - before)
 
     def paused(self, position: int, pulls: int) -> None:
         """A generator gave its slot back."""
