@@ -322,6 +322,20 @@ class StoredChunk:
         """Positions of the records that are items."""
         return (position for position, kind in enumerate(self._kinds) if kind >= ITEM)
 
+    def named(self) -> bool:
+        """Whether some item carries metadata."""
+        kinds = self._kinds.tobytes()
+        return NAMED_ITEM in kinds or NAMED_ROW in kinds
+
+    def bare_items(self) -> list[memoryview] | None:
+        """The JSON of each item, when all that the chunk holds is items that are JSON, without metadata."""
+        if self._kinds.tobytes().strip(bytes((ITEM,))) or self._codecs.tobytes().strip(bytes((JSON,))):
+            return None
+        if not self._whole:
+            self._check_body()
+        ends, body = self._ends.tolist(), self._body
+        return [body[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
     def sole_frame(self) -> tuple[int, memoryview] | None:
         """Codec and bytes of the frame, when all that the chunk holds is the rows of one frame, none of them too."""
         kinds = self._kinds.tobytes()

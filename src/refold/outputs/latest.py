@@ -39,7 +39,9 @@ def items_files(chunks: Sequence[StoredChunk]) -> VisibleFiles:
     held = [chunk for chunk in chunks if len(chunk)] or list(chunks[:1])
     frame = held[0].sole_frame() if len(held) == 1 else None
     files: dict[str, tuple[int, Data]] = {"output_0": frame or _joined_items(held)}
-    metadata = [chunk.metadata(at) for chunk in held for at in chunk.item_positions()]
+    metadata: list[object] = []
+    if any(chunk.named() for chunk in held):
+        metadata = [chunk.metadata(at) for chunk in held for at in chunk.item_positions()]
     while metadata and metadata[-1] is None:
         metadata.pop()
     if metadata:
@@ -50,6 +52,10 @@ def items_files(chunks: Sequence[StoredChunk]) -> VisibleFiles:
 def _joined_items(chunks: Sequence[StoredChunk]) -> tuple[int, Data]:
     parts: list[Data] = []
     for chunk in chunks:
+        bare = chunk.bare_items()
+        if bare is not None:
+            parts += bare
+            continue
         for at in chunk.item_positions():
             codec, data = chunk.encoded(at)[0]
             if codec != JSON or chunk.kind(at) not in (ITEM, NAMED_ITEM):
