@@ -75,7 +75,7 @@ class BatchBuilder:
 
     def _trail(self, axis: Axis) -> Spans | None:
         space, positions = axis
-        producer = space.producer.number
+        producer = space.producer.plan.number
         return self.items[producer].spans(positions) if self.named[producer] else None
 
 

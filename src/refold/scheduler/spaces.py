@@ -15,12 +15,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from refold.model.keys import Key
-
-if TYPE_CHECKING:
-    from refold.scheduler.blocks import BlockState
+from refold.scheduler.plan import PlannedBlock
 
 Axis = tuple["ItemSpace", Sequence[int]]
 """Some runs' items on one axis: the space of the axis, and a position in it for each run."""
@@ -28,9 +26,6 @@ Axis = tuple["ItemSpace", Sequence[int]]
 
 class Space(Protocol):
     """What blocks' runs iterate over."""
-
-    members: list[BlockState]
-    """The blocks whose runs stand at its positions."""
 
     @property
     def size(self) -> int:
@@ -55,11 +50,28 @@ class Space(Protocol):
         """All positions, in key order."""
 
 
+class Producer(Protocol):
+    """A dynamic block, as the space of its items sees it."""
+
+    @property
+    def plan(self) -> PlannedBlock:
+        """The block's plan."""
+
+    @property
+    def space(self) -> Space:
+        """What its own runs stand at."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether every run that will ever be is over."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether some run did not complete, other than by a condition."""
+
+
 class RootSpace:
     """The space of static blocks."""
-
-    def __init__(self) -> None:
-        self.members: list[BlockState] = []
 
     @property
     def size(self) -> int:
@@ -94,8 +106,7 @@ class RootSpace:
 class ItemSpace:
     """The items of one dynamic block, over all its runs."""
 
-    def __init__(self, producer: BlockState) -> None:
-        self.members: list[BlockState] = []
+    def __init__(self, producer: Producer) -> None:
         self.producer = producer
         self.parent = array("I")
         """The producing run of each item."""
@@ -167,7 +178,6 @@ class ProductSpace:
     """All combinations of the positions of several spaces, the first one slowest."""
 
     def __init__(self, factors: Sequence[Space]) -> None:
-        self.members: list[BlockState] = []
         self.factors = tuple(factors)
         self.columns = tuple(array("I") for _ in factors)
         """For each factor, the position of each combination in it."""

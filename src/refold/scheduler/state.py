@@ -24,6 +24,7 @@ class State:
         self.plan = plan
         self.root = RootSpace()
         self.blocks: list[BlockState] = []
+        self._standing: dict[int, list[BlockState]] = {}
         self.started = False
         self.cancelling = False
         self.finished = False
@@ -46,12 +47,16 @@ class State:
         if len(spaces) > 1:
             block.cursor = ProductCursor(len(spaces))
         block.gate.pending = len(planned.edges) - len(iterated)
-        space.members.append(block)
+        self._standing.setdefault(id(space), []).append(block)
         for edge in planned.edges:
             upstream = self.blocks[edge.upstream]
             factor = iterated.index(edge) if edge.iterates and len(spaces) > 1 else None
             upstream.downstream.append(Downstream(block, self._link(edge, upstream), factor))
         self.blocks.append(block)
+
+    def standing_at(self, space: Space) -> Sequence[BlockState]:
+        """The blocks whose runs stand at a space's positions."""
+        return self._standing.get(id(space), ())
 
     def _link(self, edge: Edge, upstream: BlockState) -> Link:
         if edge.reduces:

@@ -169,7 +169,7 @@ class Unfolding:
 
     def grow(self, space: Space, count: int) -> None:
         """New positions: each block of the space has that many runs more."""
-        for block in space.members:
+        for block in self.state.standing_at(space):
             block.grow(count)
             if self.state.cancelling:
                 self.end_waiting(block, len(block.status) - count, len(block.status), Status.CANCELLED)
@@ -194,7 +194,7 @@ class Unfolding:
         pending: list[tuple[Space, tuple[Range, ...]]] = [(space, ranges)]
         while pending:
             space, ranges = pending.pop()
-            for block in space.members:
+            for block in self.state.standing_at(space):
                 for start, stop in ranges:
                     self.end_waiting(block, start, stop, Status.UPSTREAM_FAILED)
                     for low, high in block.stretches_of(Status.QUEUED, start, stop):

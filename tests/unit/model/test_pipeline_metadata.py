@@ -81,7 +81,7 @@ blocks:
   configuration:
     data_provider: postgres
     file_source:
-      path: /home/someone/work/repo/transformers/sub/Clean Up.sql
+      path: /home/someone/mage/repo/transformers/sub/Clean Up.sql
   downstream_blocks:
   - b
   - b
