@@ -8,6 +8,7 @@ say itself. It ends the process at once when the engine is gone.
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -173,6 +174,9 @@ def open_output_store(context: RunContext) -> OutputStore:
 def main() -> None:
     """Starts the worker that the command line describes."""
     socket, cursor, name = sys.argv[1:]
+    # What is loaded by now stays: looking through it again and again would be much of the collector's work.
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
     Worker(Connection(int(socket)), Cursor(int(cursor)), name).work()
 
 
