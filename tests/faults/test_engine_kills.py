@@ -8,6 +8,8 @@ import random
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,10 @@ def export(rows, *args):
 """
 
 
+Moment = Callable[[subprocess.Popen[bytes], Project, RunId | None], None]
+"""Waits for a moment of a run's process; ends early when the process does."""
+
+
 def write_project(folder: Path, loader: str) -> Project:
     project = Project.init(folder)
     pipeline = Pipeline.create("fan", project)
@@ -85,15 +91,38 @@ def newest_run(project: Project) -> RunId | None:
         store.close()
 
 
-def kill_and_retry(project: Project, moment: float) -> int:
-    """Kills a run after so many seconds and retries it; how many block runs it had completed by then."""
+def after(seconds: float) -> Moment:
+    """So many seconds after the start."""
+
+    def wait(process: subprocess.Popen[bytes], _project: Project, _before: RunId | None) -> None:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+
+    return wait
+
+
+def having_completed(number: int) -> Moment:
+    """When so many block runs are stored as completed."""
+
+    def wait(process: subprocess.Popen[bytes], project: Project, before: RunId | None) -> None:
+        while process.poll() is None:
+            run = newest_run(project)
+            if run is not None and run != before and len(completed_rows(project, run)) >= number:
+                return
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.01)
+
+    return wait
+
+
+def kill_and_retry(project: Project, moment: Moment) -> int:
+    """Kills a run at a moment and retries it; how many block runs it had completed by then."""
     before = newest_run(project)
     process = refold("run", str(project.path), "fan", "--json")
-    try:
-        process.communicate(timeout=moment)
-    except subprocess.TimeoutExpired:
+    moment(process, project, before)
+    if process.poll() is None:
         os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
+    process.communicate()
     run = newest_run(project)
     if run is None or run == before:
         return 0  # it was killed before it had begun anything
@@ -108,9 +137,9 @@ def kill_and_retry(project: Project, moment: float) -> int:
     summary = json.loads(output)
     assert summary["status"] == "completed"
     assert summary["blocks"]["child"]["completed"] == summary["blocks"]["child"]["total"] == CHILDREN
-    after = completed_rows(project, run)
-    assert len(after) == CHILDREN + 2
-    assert {place: after[place] for place in kept} == kept, "a completed block run was executed again"
+    finished = completed_rows(project, run)
+    assert len(finished) == CHILDREN + 2
+    assert {place: finished[place] for place in kept} == kept, "a completed block run was executed again"
     printed = refold("output", str(run), "export", "--project", str(project.path), "--json").communicate()[0]
     assert json.loads(printed) == [number * 3 for number in range(CHILDREN)]
     return len(kept)
@@ -120,7 +149,8 @@ def kill_and_retry(project: Project, moment: float) -> int:
 def test_no_completed_block_run_is_lost_or_executed_again(loader: str, tmp_path: Path) -> None:
     project = write_project(tmp_path / "project", loader)
     moments = random.Random(7)
-    kept = [kill_and_retry(project, moments.uniform(0.4, 2.0)) for _ in range(3 if loader is YIELDS else 2)]
+    wanted = [moments.randint(1, CHILDREN // 2) for _ in range(3 if loader is YIELDS else 2)]
+    kept = [kill_and_retry(project, having_completed(number)) for number in wanted]
     assert any(0 < count < CHILDREN + 2 for count in kept), kept
 
 
@@ -129,5 +159,5 @@ def test_no_completed_block_run_is_lost_or_executed_again(loader: str, tmp_path:
 def test_fifty_kills_at_random_moments(loader: str, tmp_path: Path) -> None:
     project = write_project(tmp_path / "project", loader)
     moments = random.Random(11)
-    kept = [kill_and_retry(project, moments.uniform(0.1, 2.2)) for _ in range(50)]
+    kept = [kill_and_retry(project, after(moments.uniform(0.1, 2.2))) for _ in range(50)]
     assert sum(0 < count < CHILDREN + 2 for count in kept) >= 10, kept
