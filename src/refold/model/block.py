@@ -74,6 +74,50 @@ class RetryPolicy:
         return max(0.0, min(wait, self.max_delay))
 
 
+class Join(StrEnum):
+    """How the axes of several upstreams meet (`configuration.dynamic.join`; design 2.3)."""
+
+    PRODUCT = "product"
+    """Every run of one with every run of the other; the first upstream slowest."""
+    ALIGN = "align"
+    """Axes that upstreams have in common are one axis; the rest multiplies."""
+    ZIP = "zip"
+    """Last axes are paired by index, outer axes aligned."""
+
+
+LIST = "list"
+STRATEGIES = frozenset({LIST, "concat", "sum", "merge", "count", "min", "max"})
+"""The strategies of a reduce that have a name of their own; any other name is a function of the block's file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """How the outputs of a block's runs become one value over a reducing edge (`dynamic.reduce`; design 2.4)."""
+
+    strategy: str = LIST
+    """One of `STRATEGIES`, or the name of a function `f(acc, value)` in the block's file."""
+    levels: int | None = None
+    """1: only the last axis ends, one value for each outer key; None: all axes end."""
+    initial: JsonValue = None
+    """What a function begins with, where `has_initial`; otherwise with the first value."""
+    has_initial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How many runs of a block may not complete without a reduce over it being given up (`dynamic.tolerate`)."""
+
+    count: int = 0
+    percent: float | None = None
+    """In place of `count`: of the runs that no condition stopped, 0 to 100."""
+
+    def admits(self, broken: int, runs: int) -> bool:
+        """Whether so many of so many runs may be missing."""
+        if self.percent is None:
+            return broken <= self.count
+        return broken * 100 <= self.percent * runs
+
+
 @dataclass(frozen=True, slots=True)
 class DynamicSettings:
     """How a block unfolds and folds (`configuration.dynamic`, `reduce_output`; design, section 2)."""
@@ -89,7 +133,16 @@ class DynamicSettings:
     max_concurrent_child_block_runs: int | None = None
     """How many runs of this block may be under way at once."""
     children: tuple[BlockUuid, ...] | None = None
-    """Downstream blocks for which the block is dynamic (`parent: [uuids]`); None: for all of them."""
+    """Downstream blocks for which the block is dynamic (`parent: [uuids]`); None: for all of them. The others get all
+    items of one run as a list."""
+    join: Join = Join.PRODUCT
+    reduction: Reduction = field(default_factory=Reduction)
+    tolerance: Tolerance | None = None
+    """What a reduce over this block puts up with; None: nothing."""
+    max_child_block_runs: int | None = None
+    """How many items one run of the block may give; None: any number."""
+    cut_children: bool = False
+    """What happens beyond that: the rest is left out (`on_max_child_block_runs_exceeded: limit`), or the run fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +170,9 @@ class Block:
     """Whether `@test` functions run with the block (`configuration.run_tests: false` opts out)."""
     conditional: bool = True
     """Whether a function annotated `-> bool` stops what follows when it returns False (`configuration.conditional`)."""
+    cache: bool = False
+    """Whether a run is answered by an earlier one with the same code, inputs and configuration
+    (`configuration.cache`)."""
     conditionals: tuple[BlockUuid, ...] = ()
     """`@condition` blocks attached to this block."""
     callbacks: tuple[BlockUuid, ...] = ()

@@ -62,7 +62,25 @@ class InputKind(Enum):
     STATIC = "static"
     """The one output of an upstream without axes."""
     REDUCED = "reduced"
-    """The outputs of all the upstream's runs, in key order, as one list."""
+    """What all the upstream's runs fold to; the same for every run of a batch."""
+    GROUP = "group"
+    """What a group of the upstream's runs folds to; each run of a batch has its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folding:
+    """How the outputs of a block's runs become one value (design 2.4)."""
+
+    block: BlockUuid
+    """Whose runs they are."""
+    items: bool
+    """Whether the values are the items that the runs gave, rather than their outputs."""
+    strategy: str
+    """One of `refold.model.block.STRATEGIES`, or the name of a function in `source`."""
+    initial: JsonValue = None
+    has_initial: bool = False
+    source: Source | None = None
+    """The block's code, where the strategy is a function of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +104,22 @@ class BlockTask:
     conditional: bool = True
     conditions: tuple[Source, ...] = ()
     callbacks: tuple[Source, ...] = ()
+    foldings: tuple[Folding | None, ...] = ()
+    """For each upstream, how it is folded: REDUCED and GROUP; None for the others. Empty where none is."""
+    folds_own: Folding | None = None
+    """How this block's own runs are folded by a `FoldBatch`; None where workers never do."""
+    siblings: frozenset[BlockUuid] = frozenset()
+    """Dynamic blocks: the downstream blocks whose runs an item's `upstream_blocks` may name as `block:label`."""
+    statics: frozenset[BlockUuid] = frozenset()
+    """Dynamic blocks: the blocks without axes that an item's `upstream_blocks` may name: none that follows it."""
+    lone_children: bool = True
+    """Dynamic blocks: whether each downstream block iterates over the items alone, so that items can order its runs."""
+    max_items: int | None = None
+    """Dynamic blocks: how many items a run may give (`max_child_block_runs`)."""
+    digests: bool = False
+    """Whether the digests of outputs are wanted: a downstream block is cached by what it gets."""
+    cuts_items: bool = False
+    """What happens to more of them: they are left out, or the run fails."""
 
 
 class Span(NamedTuple):
@@ -99,6 +133,24 @@ class Span(NamedTuple):
 Spans = tuple[Span, ...]
 
 
+class NamePart(NamedTuple):
+    """A part of the labels on one axis, for each run of a batch."""
+
+    indices: Sequence[int]
+    """The item's index within the run that gave it: its label, where its metadata gives none."""
+    items: Spans | None
+    """The items; None where none of the block's items carries metadata."""
+
+
+class Grouping(NamedTuple):
+    """How the records of a REDUCED or GROUP input are shared out: one group for the batch, or one for each run."""
+
+    partials: Sequence[int]
+    """For each group, how many of its records, the first ones, are what a `FoldBatch` made."""
+    records: Sequence[int]
+    """For each group, how many records it has in all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Runs of one block for one worker."""
@@ -110,11 +162,14 @@ class Batch:
     length: int
     """How many runs."""
     inputs: tuple[Spans, ...]
-    """For each upstream: ITEM and CHILD one record a run, STATIC one record, REDUCED all records of the list."""
+    """For each upstream: ITEM and CHILD one record a run, STATIC one record, REDUCED and GROUP as `groupings` says."""
     keys: tuple[Sequence[int], ...]
     """For each axis: each run's index on it."""
-    trail: tuple[Spans | None, ...]
-    """For each axis: each run's item, or None where no item of that axis carries metadata."""
+    names: tuple[tuple[NamePart, ...], ...]
+    """For each axis: what its labels are made of; one part, but for a flat axis: one for each axis of the runs that
+    gave the items, and one for the items."""
+    groupings: tuple[Grouping | None, ...] = ()
+    """For each upstream: REDUCED and GROUP; None for the others. Empty where there is none."""
     width: int = 1
     """How many of the runs may be under way at once."""
     failures: Mapping[int, int] = field(default_factory=dict)
@@ -124,6 +179,21 @@ class Batch:
     credit_bytes: int = 0
     known: Mapping[int, bytes] = field(default_factory=dict)
     """Dynamic blocks: fingerprints of the items that an earlier attempt of this run gave, by position."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoldBatch:
+    """Fold these records on top of what was folded before; answered by one `Partial`."""
+
+    id: int
+    """One count with batches."""
+    run: RunId
+    block: int
+    """Its task's `folds_own` says how."""
+    before: Spans
+    """What was folded before: one record, or none. Strategies whose partials are joined by who reads them get none."""
+    records: Spans
+    """Outputs (or items) of completed runs, in key order."""
 
 
 class Failure(NamedTuple):
@@ -152,6 +222,16 @@ class Finished:
     """Holds a record for each completed one, in that order; None where none completed, and for dynamic blocks."""
     failures: Mapping[int, Failure] = field(default_factory=dict)
     """By position."""
+    digests: bytes = b""
+    """Where the task asks for them: eight bytes of each output in `chunk`, its digest."""
+
+
+class NamedWait(NamedTuple):
+    """An item whose children wait for another block run; `refold.scheduler.events.Wait`, with the block's name."""
+
+    item: int
+    block: BlockUuid | None
+    target: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +250,8 @@ class Produced:
     fingerprints: bytes
     size: int
     """Bytes."""
+    waits: tuple[NamedWait, ...] = ()
+    """Of these items, and of earlier ones that waited for one of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +264,19 @@ class Paused:
     """How many pulls it had had by then."""
 
 
-Report = Finished | Produced | Paused
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """A `FoldBatch` is over."""
+
+    batch: int
+    chunk: ChunkRef | None = None
+    """Holds one record: an output of shape VALUE. None where it failed."""
+    size: int = 0
+    """Bytes of the record."""
+    failure: Failure | None = None
+
+
+Report = Finished | Produced | Paused | Partial
 
 
 class Executor(Protocol):
@@ -196,6 +290,9 @@ class Executor(Protocol):
 
     def submit(self, batch: Batch) -> None:
         """Takes a batch."""
+
+    def submit_fold(self, batch: FoldBatch) -> None:
+        """Takes a fold; it holds a slot as a batch does."""
 
     def pull(self, batch: int, position: int, items: int, size: int) -> None:
         """Lets a producer of a batch give more items, or bytes."""

@@ -135,6 +135,9 @@ class ItemsRow(NamedTuple):
     """Whether some of these items carry metadata, labels among them."""
     fingerprints: bytes
     """Eight bytes an item: the digest of its encoded value and metadata."""
+    waits: str | None = None
+    """Generated dependencies of these items, as JSON: `[[item, block uuid or null, target or null], ...]`, as
+    `refold.ports.executor.NamedWait`."""
 
 
 class BlockRunRow(NamedTuple):
@@ -153,6 +156,12 @@ class BlockRunRow(NamedTuple):
     """Chunk that holds its output; None when it has none."""
     position: int | None
     """Position of its record in that chunk."""
+    digest: bytes | None = None
+    """Eight bytes: the digest of its encoded output, where a block that follows is cached."""
+    fingerprint: bytes | None = None
+    """Sixteen bytes: what it was run with (code, configuration, inputs, variables), where the block is cached."""
+    kept: bool = False
+    """Whether it was not executed, but answered by an earlier run's result (`configuration.cache`)."""
 
 
 class FailureRow(NamedTuple):
@@ -167,6 +176,23 @@ class FailureRow(NamedTuple):
     traceback: str
 
 
+class FoldRow(NamedTuple):
+    """What the first runs of a group were folded to, so that a retry folds only what changed (design 2.4)."""
+
+    block: BlockUuid
+    """Whose runs they are."""
+    levels: int
+    """How many axes end; -1 for all."""
+    group: bytes
+    """The outer key, encoded."""
+    folded: int
+    """How many runs, in key order, this partial and the ones before it cover; with the fields above, its key."""
+    digest: bytes
+    """Sixteen bytes that tell those runs' outputs: chunk and position of each."""
+    chunk: int
+    position: int
+
+
 @dataclass(slots=True)
 class WriteBatch:
     """What one transaction writes, in this order; the lists may be any iterables of plain tuples of these shapes."""
@@ -175,6 +201,8 @@ class WriteBatch:
     items: list[ItemsRow] = field(default_factory=list)
     rows: list[BlockRunRow] = field(default_factory=list)
     failures: list[FailureRow] = field(default_factory=list)
+    folds: list[FoldRow] = field(default_factory=list)
+    """Each replaces the row of the same key."""
     forgotten: list[tuple[BlockUuid, bytes]] = field(default_factory=list)
     """Block runs (and their failures) that are no longer: their labels vanished."""
     forgotten_items: list[tuple[BlockUuid, bytes]] = field(default_factory=list)
@@ -266,6 +294,14 @@ class RunStore(Protocol):
 
     def items(self, run: RunId, block: BlockUuid, key: bytes | None = None) -> Iterator[ItemsRow]:
         """Items of a dynamic block (of one of its runs, where a key is given), by key and start."""
+
+    def folds(self, run: RunId, block: BlockUuid) -> Iterator[FoldRow]:
+        """Partials of the folds over a block, by levels, group and how many runs they cover."""
+
+    def cached(
+        self, project: str, pipeline: PipelineUuid, block: BlockUuid, fingerprints: Collection[bytes]
+    ) -> Mapping[bytes, tuple[RunId, BlockRunRow]]:
+        """For those fingerprints that some completed block run has: the newest such run of the pipeline, and the row."""
 
     def delete(self, runs: Iterable[RunId]) -> None:
         """Forgets runs and all that belongs to them."""

@@ -44,6 +44,21 @@ class Pull:
 
 
 @dataclass(frozen=True, slots=True)
+class Fold:
+    """Let a worker fold these completed runs, in this order, on top of what was folded of their group (design 2.4).
+
+    One is under way for a group at a time; `Folded` follows.
+    """
+
+    block: int
+    fold: int
+    """Which of the block's `folds`."""
+    group: int
+    """Position of the outer key; 0 where all axes end."""
+    runs: Ranges
+
+
+@dataclass(frozen=True, slots=True)
 class StartTimer:
     """Send `TimerFired(timer)` when this many seconds have passed."""
 
@@ -75,4 +90,4 @@ class FinishRun:
     end: End
 
 
-Command = RunBatch | Pull | StartTimer | Record | Interrupt | FinishRun
+Command = RunBatch | Pull | Fold | StartTimer | Record | Interrupt | FinishRun

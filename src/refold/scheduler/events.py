@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from refold.scheduler.ranges import Ranges
 
@@ -57,6 +58,21 @@ class RunsTaken:
     runs: Ranges
 
 
+OPEN = -1
+"""In a `Wait`: an item that has not come yet."""
+
+
+class Wait(NamedTuple):
+    """An item whose children wait for another block run (generated dependencies, design 2.9)."""
+
+    item: int
+    """Index within the run of the item that waits. Of one that arrived before, this is what was OPEN then."""
+    block: int | None
+    """The block that is waited for; None: the same block as the waiting one."""
+    target: int | None
+    """Index within the same run of the item at which it stands, or OPEN; None: the block has no axes."""
+
+
 @dataclass(frozen=True, slots=True)
 class ItemsArrived:
     """A run of a dynamic block gave items; they are stored."""
@@ -68,6 +84,7 @@ class ItemsArrived:
     stop: int
     size: int = 0
     """Bytes they take in the store."""
+    waits: tuple[Wait, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +109,17 @@ class RunsFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class Folded:
+    """A worker has folded what a `Fold` named, or could not."""
+
+    block: int
+    fold: int
+    group: int
+    ok: bool = True
+    """False: nothing more is folded ahead of time; whoever reads the value folds the rest, and meets the error."""
+
+
+@dataclass(frozen=True, slots=True)
 class TimerFired:
     """The time that a `StartTimer` asked for has passed."""
 
@@ -103,4 +131,14 @@ class CancelRequested:
     """The user wants the pipeline run to stop."""
 
 
-Event = RunStarted | SlotsFree | RunsTaken | ItemsArrived | ProducerPaused | RunsFinished | TimerFired | CancelRequested
+Event = (
+    RunStarted
+    | SlotsFree
+    | RunsTaken
+    | ItemsArrived
+    | ProducerPaused
+    | RunsFinished
+    | Folded
+    | TimerFired
+    | CancelRequested
+)

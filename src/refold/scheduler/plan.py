@@ -1,21 +1,33 @@
 """The plan: a pipeline as the scheduler reads it, numbered and with its axes worked out.
 
 Blocks are numbered in topological order, so an upstream's number is always smaller. Every upstream of a block is one
-`Edge`; what an edge means for unfolding follows from whether it reduces and from what its upstream is.
+`Edge`; its kind says what the downstream sees and whether its runs iterate over that.
 
-    upstream            reducing   what the downstream sees
-    static              no         one value, broadcast to each of its runs
-    with axes           no         its runs iterate as the upstream's do
-    dynamic             no         its runs iterate over the upstream's items: one axis more
-    any                 yes        one list, broadcast to each of its runs
+    kind        the upstream                     what a run of the downstream sees
+    BROADCAST   has no axes                      its one output, the same for all runs
+    RUNS        has axes                         the output of the run at its own position
+    ITEMS       dynamic                          one item: the block's runs have one axis more
+    FLAT        dynamic with axes, and reduces   one item of one axis over the items of all its runs (design 2.4)
+    FOLDED      any                              what the upstream's runs fold to: one value, or one for each outer key
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 
-from refold.model.block import RetryPolicy
+from refold.model.block import Join, RetryPolicy, Tolerance
 from refold.model.keys import BlockUuid
+
+
+class EdgeKind(Enum):
+    """What the downstream sees of the upstream; the table above."""
+
+    BROADCAST = "broadcast"
+    RUNS = "runs"
+    ITEMS = "items"
+    FLAT = "flat"
+    FOLDED = "folded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +36,47 @@ class Edge:
 
     upstream: int
     """Number of the upstream block."""
-    reduces: bool = False
-    """Whether the downstream gets one list of all the upstream's outputs (design 2.4)."""
+    kind: EdgeKind
     iterates: bool = False
-    """Whether the downstream's runs iterate over the upstream's runs or items; otherwise it is broadcast."""
+    """Whether the downstream's runs iterate over what they see; otherwise it is the same for all of them."""
+    columns: tuple[int, ...] = ()
+    """Where it iterates: which axes of the downstream, by their place in its key, make up the key of what it sees: of
+    the upstream's run, and of an item its index behind that."""
+    levels: int | None = None
+    """FLAT and FOLDED: how many axes of the upstream end, from the last one on; None: all of them. FOLDED with 0: each
+    run of a dynamic block is folded for itself, for a downstream that is not among its `parent: [uuids]`."""
+    fold: int | None = None
+    """FOLDED: which of the upstream's `folds` it is."""
+
+    @property
+    def reduces(self) -> bool:
+        """Whether several runs of the upstream reach one run of the downstream as one value."""
+        return self.kind is EdgeKind.FOLDED and self.levels != 0
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One axis of a block's runs: the items of a dynamic block."""
+
+    block: int
+    """Number of the dynamic block."""
+    parents: tuple[int, ...] = ()
+    """Which axes of the key, by their place in it, say which run of the dynamic block gave the item: with theirs for a
+    key, that run's key. Of a flat axis: which outer key its items belong to."""
+    flat: bool = False
+    """Whether it is one axis over the items of several runs, counted in key order (design 2.4)."""
+    zipped: tuple[int, ...] = ()
+    """Dynamic blocks whose items are paired with these by index (design 2.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """A way in which a block's runs are folded, for the edges that ask for it."""
+
+    levels: int | None = None
+    """As in `Edge`."""
+    computed: bool = False
+    """Whether workers fold as runs finish: every strategy but `list`, which needs no work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +87,13 @@ class PlannedBlock:
     uuid: BlockUuid
     edges: tuple[Edge, ...] = ()
     """In `upstream_blocks` order, each upstream once."""
-    axes: tuple[int, ...] = ()
-    """Numbers of the dynamic blocks whose items its runs iterate over, outermost first; repeats included."""
+    axes: tuple[Axis, ...] = ()
+    """What its runs iterate over, outermost first; repeats included."""
+    join: Join = Join.PRODUCT
+    """How the axes of several iterating edges meet."""
+    folds: tuple[Fold, ...] = ()
+    """How its runs are folded; each way once."""
+    tolerance: Tolerance | None = None
     depth: int = 0
     """Length of the longest path from a block without upstreams."""
     dynamic: bool = False
