@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
+from refold.scheduler.folds import FoldState
+from refold.scheduler.joins import JoinSpace
 from refold.scheduler.plan import PlannedBlock
-from refold.scheduler.products import ProductCursor
 from refold.scheduler.ranges import Range
 from refold.scheduler.ready import ReadyRuns
 from refold.scheduler.spaces import ItemSpace, Space
@@ -32,17 +33,20 @@ VERDICT: dict[Status, Verdict] = {
 }
 
 
+BROKEN = frozenset({Status.FAILED, Status.UPSTREAM_FAILED, Status.CANCELLED})
+
+
 class Link(Enum):
     """How an upstream's outcome reaches a downstream block."""
 
     BROADCAST = "broadcast"
     """One static run, for all the downstream's runs."""
-    REDUCED = "reduced"
-    """All the upstream's runs, once, when it has settled."""
     RUNS = "runs"
     """Run by run."""
     ITEMS = "items"
     """Item by item, as they arrive."""
+    FOLD = "fold"
+    """Group by group, as `FoldState` judges them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,9 @@ class Downstream:
     block: BlockState
     link: Link
     factor: int | None
-    """Which of the downstream's product factors this is; None where it has one at most."""
+    """Which factor of the downstream's join this is; None where it iterates over one upstream at most."""
+    iterates: bool = False
+    """Whether the downstream's runs iterate over it; otherwise they all wait for it together."""
 
 
 @dataclass(slots=True)
@@ -70,9 +76,12 @@ class Gate:
 class BlockState:
     """One block: a status byte a run, and what is due."""
 
-    def __init__(self, plan: PlannedBlock, space: Space) -> None:
+    def __init__(self, plan: PlannedBlock, space: Space, join: JoinSpace | None = None) -> None:
         self.plan = plan
         self.space = space
+        self.join = join
+        """Its space, where it is this block that iterates over several upstreams: its runs are made of the combinations
+        that are due. Blocks that follow it stand at the same space."""
         self.status = bytearray(space.size)
         """A `Status` for each run."""
         self.counts = [0] * len(Status)
@@ -82,8 +91,10 @@ class BlockState:
         self.gate = Gate()
         self.downstream: list[Downstream] = []
         self.items: ItemSpace | None = ItemSpace(self) if plan.dynamic else None
-        self.cursor: ProductCursor | None = None
-        """For a product of several upstreams: the combinations that are due."""
+        self.folds: list[FoldState] = []
+        """How its runs are folded: the plan's folds that end some axis, and those that lead to flat axes."""
+        self.readers: list[list[Downstream]] = []
+        """Of each fold, the blocks that see what it comes to."""
         self.settled = False
         """Whether every run that will ever be is over."""
         self.failures: dict[int, int] = {}
@@ -103,11 +114,6 @@ class BlockState:
         return self.plan.number
 
     @property
-    def output_space(self) -> Space:
-        """What the runs of blocks over a non-reducing edge iterate over."""
-        return self.space if self.items is None else self.items
-
-    @property
     def running(self) -> int:
         """How many runs are handed out and hold a slot."""
         return self.counts[Status.QUEUED] - len(self.paused)
@@ -123,10 +129,35 @@ class BlockState:
         counts = self.counts
         return bool(counts[Status.FAILED] or counts[Status.UPSTREAM_FAILED] or counts[Status.CANCELLED])
 
+    @property
+    def tolerated(self) -> bool:
+        """Whether it has settled with no more runs missing than its `tolerate` admits (design 2.6)."""
+        tolerance, counts = self.plan.tolerance, self.counts
+        if tolerance is None or not self.settled or not self.space.closed():
+            return False
+        missing = counts[Status.FAILED] + counts[Status.UPSTREAM_FAILED] + counts[Status.CANCELLED]
+        return tolerance.admits(missing, self.over - counts[Status.CONDITION_FAILED])
+
+    @property
+    def whole(self) -> bool:
+        """Whether it has settled, and all its runs that are missing may be."""
+        return self.settled and self.space.closed() and (not self.broken or self.tolerated)
+
+    def is_over(self, run: int) -> bool:
+        """Whether a run has reached its last status."""
+        return self.status[run] >= Status.COMPLETED
+
+    def is_broken(self, run: int) -> bool:
+        """Whether a run is over and did not complete, other than by a condition."""
+        return self.status[run] in BROKEN
+
     def grow(self, count: int) -> None:
         """Adds runs in status INITIAL."""
+        start = len(self.status)
         self.status.extend(bytes(count))
         self.counts[Status.INITIAL] += count
+        for fold in self.folds:
+            fold.grow(start, start + count)
 
     def move(self, start: int, stop: int, old: Status, new: Status) -> None:
         """Changes the status of a range that is all `old`."""
@@ -151,12 +182,13 @@ class BlockState:
 
     def has_work(self) -> bool:
         """Whether something could be handed out, or made from a product."""
-        return bool(self.ready.size or (self.cursor and self.gate.verdict is not Verdict.PENDING))
+        join = self.join
+        return bool(self.ready.size or (join and join.cursor and self.gate.verdict is not Verdict.PENDING))
 
     def unread(self) -> int:
         """How many items no run of the children has taken yet; the slowest child counts (design 2.10).
 
-        A product reads an item again and again, so it counts as read on arrival.
+        A join may read an item again and again, so it counts as read on arrival.
         """
         if self.items is None:
             return 0

@@ -9,6 +9,7 @@ travel) and `dispatch` (what is handed out next); this module says what each eve
     ItemsArrived     children come to be, and start (or wait for their parent, in batch mode)
     ProducerPaused   its slot is free
     RunsFinished     runs end, or wait for a retry, or are handed back
+    Folded           the next stretch of a fold may follow, or those who read it have it
     TimerFired       a retry or a sensor is due
     CancelRequested  what has not begun is cancelled, what runs is interrupted
 """
@@ -16,12 +17,13 @@ travel) and `dispatch` (what is handed out next); this module says what each eve
 from __future__ import annotations
 
 from refold.errors import ProtocolError
-from refold.scheduler.blocks import BlockState
+from refold.scheduler.blocks import BlockState, Verdict
 from refold.scheduler.commands import Command, End, FinishRun, Interrupt, StartTimer
 from refold.scheduler.dispatch import Dispatch
 from refold.scheduler.events import (
     CancelRequested,
     Event,
+    Folded,
     ItemsArrived,
     Outcome,
     ProducerPaused,
@@ -66,11 +68,14 @@ def decide(state: State, event: Event) -> list[Command]:
             for start, stop in event.runs:
                 unfolding.change(state.blocks[event.block], start, stop, Status.INITIAL, Status.QUEUED)
         case ItemsArrived():
-            unfolding.arrive(state.blocks[event.block], event.run, event.start, event.stop, event.size)
+            block = state.blocks[event.block]
+            unfolding.arrive(block, event.run, event.start, event.stop, event.size, event.waits)
         case ProducerPaused():
             _pause(state.blocks[event.block], event.run)
         case RunsFinished():
             _finish_runs(unfolding, event)
+        case Folded():
+            _fold(unfolding, event)
         case TimerFired():
             _fire(state, event.timer)
         case CancelRequested():
@@ -165,6 +170,20 @@ def _start_timer(unfolding: Unfolding, block: BlockState, runs: Ranges, seconds:
     state.next_timer += 1
 
 
+def _fold(unfolding: Unfolding, event: Folded) -> None:
+    state = unfolding.state
+    fold = state.fold(event.block, event.fold)
+    ahead = fold.ahead.get(event.group)
+    if ahead is None or not ahead.busy:
+        raise ProtocolError(f"{event!r}: nothing is being folded there")
+    ahead.busy = False
+    ahead.stopped = ahead.stopped or not event.ok
+    state.folding -= 1
+    fold.unlooked.add(event.group)
+    if ahead.released:
+        unfolding.release(fold, event.group, Verdict.GOOD)
+
+
 def _fire(state: State, timer: int) -> None:
     if timer not in state.timers:
         return  # the runs were cancelled meanwhile
@@ -190,10 +209,10 @@ def _cancel(unfolding: Unfolding) -> None:
 def _finish_if_settled(unfolding: Unfolding) -> None:
     state = unfolding.state
     if state.cancelling:
-        if not any(block.counts[Status.QUEUED] for block in state.blocks):
+        if not state.folding and not any(block.counts[Status.QUEUED] for block in state.blocks):
             state.finished = True
             unfolding.command(FinishRun(End.CANCELLED))
-    elif not state.unsettled:
+    elif not state.unsettled and not state.folding:
         state.finished = True
-        failed = any(block.counts[Status.FAILED] for block in state.blocks)
+        failed = any(block.counts[Status.FAILED] and not state.excused(block.number) for block in state.blocks)
         unfolding.command(FinishRun(End.FAILED if failed else End.COMPLETED))

@@ -8,7 +8,7 @@ bring a run to a stand.
 from __future__ import annotations
 
 from refold.scheduler.blocks import BlockState
-from refold.scheduler.commands import Pull, RunBatch
+from refold.scheduler.commands import Fold, Pull, RunBatch
 from refold.scheduler.events import SlotsFree
 from refold.scheduler.ranges import Ranges, count, numbers
 from refold.scheduler.status import Status
@@ -28,6 +28,8 @@ class Dispatch:
     def run(self) -> None:
         """Hands out as much as there are slots for."""
         for block in self._state.deepest_first:
+            if block.folds:
+                self._fold(block)
             while self._slots > 0 and self._hand_out(block):
                 pass
             self._unfolding.drain()
@@ -36,8 +38,23 @@ class Dispatch:
         for block in self._state.blocks:
             if block.granted:
                 self._grant(block)
-        if self._running == 0:
+        if self._running == 0 and not self._state.folding:
             self._unblock()
+
+    def _fold(self, block: BlockState) -> None:
+        """Has stretches of completed runs folded ahead of those who will read them (design 2.4)."""
+        for fold in block.folds:
+            if fold.number is None:
+                continue
+            while fold.unlooked and self._slots > 0:
+                group = min(fold.unlooked)
+                runs = fold.look_ahead(group).take()
+                if runs is None:
+                    fold.unlooked.discard(group)
+                    continue
+                self._state.folding += 1
+                self._slots -= 1
+                self._unfolding.command(Fold(block.number, fold.number, group, runs))
 
     def _allowance(self, block: BlockState) -> int | None:
         """How many more runs of this block may be under way; None without a limit."""
@@ -56,14 +73,15 @@ class Dispatch:
         if allowance is not None and allowance <= 0:
             return False
         size = max(1, self._sizes[block.number])
-        if block.cursor and block.ready.size < size * self._slots:
+        join = block.join
+        if join and join.cursor and block.ready.size < size * self._slots:
             self._unfolding.combine(block, size * self._slots - block.ready.size)
         size = min(size, -(-block.ready.size // self._slots))
         if allowance is not None:
             size = min(size, -(-allowance // self._slots))
         runs = block.ready.take(size, block.status, Status.INITIAL)
         if not runs:
-            return bool(block.cursor) and block.has_work()
+            return join is not None and block.has_work()
         self._start(block, runs, allowance)
         return True
 

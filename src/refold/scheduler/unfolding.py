@@ -5,8 +5,10 @@ The rules (design, section 2):
     a run whose inputs are all good                       becomes ready
     a run with a failed input                             becomes upstream_failed
     a run with a condition_failed input, none failed      becomes condition_failed, once all inputs are known
-    a reducing edge, when its upstream has settled        is good if all runs completed or were dropped by a condition
+    a reducing edge, when a group of runs is over         is good if all completed, were dropped by a condition, or
+                                                          are missing within what the block tolerates
     a producer that fails                                 takes with it what follows its items and has not begun
+    a named sibling that does not complete                makes who waits for it upstream_failed
 """
 
 from __future__ import annotations
@@ -14,10 +16,13 @@ from __future__ import annotations
 from collections import deque
 
 from refold.errors import ProtocolError
-from refold.scheduler.blocks import VERDICT, BlockState, Downstream, Link, Verdict
+from refold.scheduler.blocks import BROKEN, VERDICT, BlockState, Downstream, Link, Verdict
 from refold.scheduler.commands import Command, Record
+from refold.scheduler.events import OPEN, Wait
+from refold.scheduler.folds import COMPLETE, FoldState
+from refold.scheduler.joins import JoinSpace
 from refold.scheduler.ranges import Range, gather
-from refold.scheduler.spaces import ItemSpace, ProductSpace, Space
+from refold.scheduler.spaces import FlatSpace, ItemSpace, Space
 from refold.scheduler.state import State
 from refold.scheduler.status import LEGAL, Status
 
@@ -69,11 +74,16 @@ class Unfolding:
         while True:
             while self._due:
                 self._tell(*self._due.popleft())
-            if not self._settle():
+            if not (self._judge_folds() or self._judge_zips() or self._settle()):
                 return
 
     def _tell(self, block: BlockState, start: int, stop: int, status: Status) -> None:
         verdict = VERDICT[status]
+        for fold in block.folds:
+            fold.ended(start, stop, broken=status in BROKEN)
+        for run in range(start, stop) if self.state.waiting else ():
+            completed = status in COMPLETE and run not in block.doomed
+            self._let_go(self.state.waiting.over((block.number, run), completed=completed))
         if block.items is not None:
             self._tell_of_producers(block, block.items, start, stop, verdict)
         for low, high, seen in self._seen(block, start, stop, verdict):
@@ -107,19 +117,41 @@ class Unfolding:
             failed = range(start, stop)
             self.doom(items, gather(p for p, run in enumerate(items.parent) if run in failed))
         block.doomed.difference_update(range(start, stop))
+        for fold in self.state.folds:
+            if fold.levels is None:
+                continue
+            if fold.block.space is items:
+                fold.to_judge.update(range(start, stop))
+            elif not isinstance(fold.block.space, ItemSpace):
+                fold.recheck()
 
     def _resolve_items(self, block: BlockState, start: int, stop: int, verdict: Verdict) -> None:
         for downstream in block.downstream:
-            if downstream.link is Link.ITEMS:
+            if downstream.link is not Link.ITEMS:
+                continue
+            if not self.state.waiting:
                 self._resolve(downstream, start, stop, verdict)
+                continue
+            for position in range(start, stop):
+                run = (downstream.block.number, position)
+                if not self.state.waiting.hold(run, verdict):
+                    self._let_go([(run, verdict)])
+
+    def _let_go(self, free: list[tuple[tuple[int, int], int]]) -> None:
+        """Runs whose item has come, and which need not wait for siblings any more."""
+        for (number, run), own in free:
+            verdict = Verdict.FAILED if self.state.waiting.failed((number, run)) else Verdict(own)
+            block = self.state.blocks[number]
+            if block.join is None:
+                self.admit(block, run, run + 1, verdict)
 
     def _resolve(self, downstream: Downstream, start: int, stop: int, verdict: Verdict) -> None:
         """One iterated input of a block is known for a range of its upstream's positions."""
         block = downstream.block
-        if block.cursor is None or downstream.factor is None:
+        if block.join is None or downstream.factor is None:
             self.admit(block, start, stop, verdict)
         else:
-            block.cursor.resolve(downstream.factor, start, stop, verdict)
+            block.join.cursor.resolve(downstream.factor, start, stop, verdict)
 
     def admit(self, block: BlockState, start: int, stop: int, verdict: Verdict) -> None:
         """The iterated inputs of a range of runs are known; what they wait for together may not be."""
@@ -168,19 +200,40 @@ class Unfolding:
                 self.admit(block, 0, 1, Verdict.GOOD)
 
     def grow(self, space: Space, count: int) -> None:
-        """New positions: each block of the space has that many runs more."""
+        """New positions, the last ones: each block of the space has that many runs more."""
+        start, stop = space.size - count, space.size
         for block in self.state.standing_at(space):
             block.grow(count)
             if self.state.cancelling:
-                self.end_waiting(block, len(block.status) - count, len(block.status), Status.CANCELLED)
+                self.end_waiting(block, start, stop, Status.CANCELLED)
+        for fold in self.state.folds:
+            if fold.outer is space:
+                fold.to_judge.update(range(start, stop))
+        for join, factor in self.state.joined_with(space):
+            join.arrive(factor, start, stop)
+            if join.eager:
+                join.cursor.resolve(factor, start, stop, Verdict.GOOD)
+                while join.cursor:
+                    self._make(join, stop - start)
 
-    def arrive(self, block: BlockState, run: int, start: int, stop: int, size: int) -> None:
+    def _make(self, join: JoinSpace, limit: int) -> list[tuple[int, int]]:
+        """Makes up to `limit` combinations into positions; their verdicts, as (verdict, how many) stretches."""
+        start = join.size
+        stretches = join.cursor.take(limit, join.columns)
+        join.made(start)
+        if join.size > start:
+            self.grow(join, join.size - start)
+        return stretches
+
+    def arrive(self, block: BlockState, run: int, start: int, stop: int, size: int, waits: tuple[Wait, ...]) -> None:
         """A producing run gave items."""
         if block.items is None or block.items.arrived_from(run) != start or block.status[run] != Status.QUEUED:
             raise ProtocolError(f"{block.plan.uuid}, run {run}: items {start} to {stop} out of turn")
         first = block.items.grow(run, start, stop, size)
         last = first + stop - start
         self.grow(block.items, stop - start)
+        for wait in waits:
+            self._wait(block, run, start, wait)
         if run in block.doomed:
             self.doom(block.items, ((first, last),))
             self._resolve_items(block, first, last, Verdict.FAILED)
@@ -188,6 +241,28 @@ class Unfolding:
             block.unopened.setdefault(run, []).append((first, last))
         else:
             self._resolve_items(block, first, last, Verdict.GOOD)
+
+    def _wait(self, block: BlockState, run: int, start: int, wait: Wait) -> None:
+        """The children at an item wait for another run; of an item that came before, it is known now for which."""
+        state, items = self.state, block.items
+        assert items is not None
+        position = items.position_of(run, wait.item)
+        for downstream in block.downstream:
+            if downstream.link is not Link.ITEMS or downstream.factor is not None:
+                continue
+            waiter = (downstream.block.number, position)
+            if wait.target == OPEN:
+                state.waiting.wait(waiter, None)
+                continue
+            named = state.blocks[downstream.block.number if wait.block is None else wait.block]
+            target = 0 if wait.target is None else items.position_of(run, wait.target)
+            if wait.item < start:
+                state.waiting.found(waiter, (named.number, target))
+            else:
+                state.waiting.wait(waiter, (named.number, target))
+            if named.is_over(target):
+                completed = named.status[target] in COMPLETE and target not in named.doomed
+                self._let_go(state.waiting.over((named.number, target), completed=completed))
 
     def doom(self, space: Space, ranges: tuple[Range, ...]) -> None:
         """A forebear of these positions failed after it had given them: what has not begun there never will."""
@@ -205,32 +280,98 @@ class Unfolding:
         """The positions of other spaces that descend from these."""
         doomed = {position for start, stop in ranges for position in range(start, stop)}
         found: list[tuple[Space, tuple[Range, ...]]] = []
-        for block in self.state.blocks:
-            if block.items is not None and block.space is space:
-                found.append((block.items, gather(p for p, run in enumerate(block.items.parent) if run in doomed)))
-            if block.cursor is not None and isinstance(block.space, ProductSpace):
-                for factor, other in enumerate(block.space.factors):
-                    if other is space:
-                        for position in doomed:
-                            block.cursor.overrule(factor, position, Verdict.FAILED)
-                        column = block.space.columns[factor]
-                        found.append((block.space, gather(p for p, at in enumerate(column) if at in doomed)))
+        nested: list[ItemSpace | FlatSpace] = [block.items for block in self.state.blocks if block.items is not None]
+        nested += self.state.flats
+        found += [
+            (child, gather(position for position, at in enumerate(child.parent) if at in doomed))
+            for child in nested
+            if child.outer is space
+        ]
+        for join, factor in self.state.joined_with(space):
+            for position in doomed:
+                join.cursor.overrule(factor, position, Verdict.FAILED)
+            found.append((join, gather(p for p, at in enumerate(join.columns[factor]) if at in doomed)))
         return [(beyond, ranges) for beyond, ranges in found if ranges]
 
     def combine(self, block: BlockState, limit: int) -> None:
-        """Makes up to `limit` combinations of a product into runs."""
-        space = block.space
-        assert isinstance(space, ProductSpace)
-        assert block.cursor is not None
-        position = space.size
-        stretches = block.cursor.take(limit, space.columns)
-        self.grow(space, space.size - position)
-        for verdict, length in stretches:
+        """Makes up to `limit` combinations of a join into runs."""
+        join = block.join
+        assert join is not None
+        position = join.size
+        for verdict, length in self._make(join, limit):
             self.admit(block, position, position + length, Verdict(verdict))
             position += length
 
+    def _judge_folds(self) -> bool:
+        """Tells of groups that happen, or never will; whether there were any."""
+        told = False
+        for fold in self.state.folds:
+            if not fold.to_judge:
+                continue
+            groups, fold.to_judge = sorted(fold.to_judge - fold.judged), set()
+            for group in groups:
+                if fold.computed:
+                    fold.unlooked.add(group)
+                verdict = fold.verdict(group)
+                if verdict is not None:
+                    fold.judged.add(group)
+                    self._tell_of_group(fold, group, happens=verdict)
+                    told = True
+        return told
+
+    def _tell_of_group(self, fold: FoldState, group: int, *, happens: bool) -> None:
+        if fold.flat is not None:
+            self._fill(fold, fold.flat, group, happens=happens)
+        elif not happens:
+            self.release(fold, group, Verdict.FAILED)
+        elif not fold.computed:
+            self.release(fold, group, Verdict.GOOD)
+        else:
+            ahead = fold.look_ahead(group, happened=True)
+            if ahead.released:
+                self.release(fold, group, Verdict.GOOD)
+
+    def release(self, fold: FoldState, group: int, verdict: Verdict) -> None:
+        """Those who read a group may have it, or never will."""
+        block = self.state.blocks[fold.block.plan.number]
+        for downstream in block.readers[block.folds.index(fold)]:
+            if downstream.iterates:
+                self._resolve(downstream, group, group + 1, verdict)
+            else:
+                self._open(downstream.block, verdict)
+
+    def _fill(self, fold: FoldState, flat: FlatSpace, group: int, *, happens: bool) -> None:
+        """The items of a group's runs become positions of a flat axis, or never will."""
+        if not happens:
+            flat.give_up(group)
+        else:
+            base = [item for run in fold.completed(group) for item in flat.items.items_of(run)]
+            first = flat.fill(group, base)
+            self.grow(flat, len(base))
+            block = self.state.blocks[fold.block.plan.number]
+            for downstream in block.readers[block.folds.index(fold)] if base else ():
+                self._resolve(downstream, first, first + len(base), Verdict.GOOD)
+        for other in self.state.folds:
+            if other.levels is not None and not isinstance(other.block.space, ItemSpace):
+                other.recheck()
+
+    def _judge_zips(self) -> bool:
+        """Finds what one side of a zip has too much of, once all its sides have settled; whether any was judged."""
+        judged = False
+        for join in self.state.joins if not self.state.cancelling else ():
+            settled = not join.judged and all(factor.space.settled() for factor in join.factors)
+            if settled and not join.cursor and join.size == join.total():
+                judged, count = True, join.find_surplus()
+                self.grow(join, count)
+                for block in self.state.standing_at(join):
+                    self.end_waiting(block, join.size - count, join.size, Status.FAILED)
+                for fold in self.state.folds:
+                    if fold.levels is not None:
+                        fold.recheck()
+        return judged
+
     def _settle(self) -> bool:
-        """Marks blocks that are over and judges the reduces over them; whether any were."""
+        """Marks blocks that are over; whether any were."""
         state = self.state
         settled = [block for block in state.unsettled if self._is_settled(block)]
         for block in settled:
@@ -238,10 +379,8 @@ class Unfolding:
         if settled:
             state.unsettled = [block for block in state.unsettled if not block.settled]
         for block in settled:
-            for downstream in block.downstream:
-                if downstream.link is Link.REDUCED:
-                    whole = block.space.closed() and not block.broken
-                    self._open(downstream.block, Verdict.GOOD if whole else Verdict.FAILED)
+            for fold in block.folds:
+                fold.recheck()
         return bool(settled)
 
     def _is_settled(self, block: BlockState) -> bool:
