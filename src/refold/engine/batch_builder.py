@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from refold.engine.partials import Partials
 from refold.engine.places import Chunks, Places
-from refold.engine.run_keys import indices
 from refold.model.keys import RunId
-from refold.ports.executor import Batch, Spans
+from refold.ports.executor import Batch, Grouping, NamePart, Span, Spans
 from refold.ports.run_store import ItemsRow
 from refold.scheduler.commands import RunBatch
-from refold.scheduler.plan import Edge
+from refold.scheduler.plan import Edge, EdgeKind
 from refold.scheduler.ranges import count, numbers
-from refold.scheduler.spaces import Axis
+from refold.scheduler.spaces import AxisItems, FlatSpace, ItemSpace, index_of
 from refold.scheduler.state import State
+
+_Input = tuple[Spans, Grouping | None]
 
 
 class BatchBuilder:
@@ -30,8 +32,9 @@ class BatchBuilder:
         """For each dynamic block, where its items lie, by their position in its space."""
         self.named = [False for _ in state.blocks]
         """For each dynamic block, whether some item carries metadata."""
-        self._reduced: dict[int, Spans] = {}
-        """Blocks that were reduced, so that many runs that read them share one list of spans."""
+        self.partials = Partials(chunks)
+        self._folded: dict[tuple[int, int], _Input] = {}
+        """Folds over all runs of a block, so that many runs that read one share it."""
 
     def build(self, batch_id: int, command: RunBatch, runs: Sequence[int], known: Mapping[int, bytes]) -> Batch:
         """The batch of this command, whose runs are `runs`."""
@@ -40,14 +43,17 @@ class BatchBuilder:
         failures: dict[int, int] = {}
         if command.failures:
             failures = {at: command.failures[run] for at, run in enumerate(runs) if run in command.failures}
+        inputs = [self._input(command, number, edge) for number, edge in enumerate(edges)]
+        grouped = any(grouping is not None for _, grouping in inputs)
         return Batch(
             id=batch_id,
             run=self._run,
             block=command.block,
             length=len(runs),
-            inputs=tuple(self._input(command, number, edge) for number, edge in enumerate(edges)),
-            keys=tuple(indices(axis) for axis in axes),
-            trail=tuple(map(self._trail, axes)),
+            inputs=tuple(spans for spans, _ in inputs),
+            keys=tuple(index_of(*axis) for axis in axes),
+            names=tuple(self._names(*axis) for axis in axes),
+            groupings=tuple(grouping for _, grouping in inputs) if grouped else (),
             width=command.width,
             failures=failures,
             credit=command.credit,
@@ -61,22 +67,68 @@ class BatchBuilder:
         places.put(len(places), len(places) + row.length, row.chunk, row.first)
         self.named[block] = self.named[block] or row.named
 
-    def _input(self, command: RunBatch, number: int, edge: Edge) -> Spans:
-        if edge.reduces:
-            if edge.upstream not in self._reduced:
-                order = self._state.order(edge.upstream)
-                self._reduced[edge.upstream] = self.outputs[edge.upstream].spans_of_known(order)
-            return self._reduced[edge.upstream]
-        if not edge.iterates:
-            return self.outputs[edge.upstream].spans((0,))
-        upstream = self._state.plan.blocks[edge.upstream]
-        places = self.items if upstream.dynamic else self.outputs
-        return places[edge.upstream].spans(numbers(self._state.inputs(command.block, number, command.runs)))
+    def contributions(self, block: int, runs: Iterable[int]) -> tuple[Places, list[int]]:
+        """What completed runs give to a fold: outputs, or of a dynamic block items; where, and under which numbers."""
+        items = self._state.blocks[block].items
+        if items is None:
+            outputs = self.outputs[block]
+            return outputs, [run for run in runs if outputs.knows(run)]
+        return self.items[block], [item for run in runs for item in items.items_of(run)]
 
-    def _trail(self, axis: Axis) -> Spans | None:
-        space, positions = axis
+    def _input(self, command: RunBatch, number: int, edge: Edge) -> _Input:
+        if edge.kind is EdgeKind.FOLDED:
+            return self._fold(command, number, edge)
+        if not edge.iterates:
+            return self.outputs[edge.upstream].spans((0,)), None
+        positions = numbers(self._state.inputs(command.block, number, command.runs))
+        if edge.kind is EdgeKind.RUNS:
+            return self.outputs[edge.upstream].spans(positions), None
+        if edge.kind is EdgeKind.FLAT:
+            positions = iter(self._state.flat(edge.upstream, edge.levels).stored(list(positions)))
+        return self.items[edge.upstream].spans(positions), None
+
+    def _fold(self, command: RunBatch, number: int, edge: Edge) -> _Input:
+        assert edge.fold is not None, "an edge that folds says which fold it is"
+        if edge.iterates:
+            groups = list(numbers(self._state.inputs(command.block, number, command.runs)))
+            return self._groups(edge, edge.fold, groups)
+        place = (edge.upstream, edge.fold)
+        if place not in self._folded:
+            self._folded[place] = self._groups(edge, edge.fold, (0,))
+        return self._folded[place]
+
+    def _groups(self, edge: Edge, fold: int, groups: Sequence[int]) -> _Input:
+        spans: list[Span] = []
+        partials: list[int] = []
+        records: list[int] = []
+        for group in groups:
+            runs: Iterable[int] = (group,)
+            found: Spans = ()
+            if edge.levels != 0:
+                found, folded = self.partials.of(edge.upstream, fold, group)
+                runs = self._state.fold(edge.upstream, fold).completed(group)
+                runs = [run for at, run in enumerate(runs) if at >= folded]
+            partials.append(sum(span.stop - span.start for span in found))
+            places, positions = self.contributions(edge.upstream, runs)
+            spans += [*found, *places.spans(positions)]
+            records.append(partials[-1] + len(positions))
+        return tuple(spans), Grouping(partials, records)
+
+    def _names(self, space: FlatSpace | ItemSpace, positions: Sequence[int]) -> tuple[NamePart, ...]:
+        """What the labels on an axis are made of; a flat one's of all axes that lead to its items."""
         producer = space.producer.plan.number
-        return self.items[producer].spans(positions) if self.named[producer] else None
+        stored = space.stored(positions)
+        own = self._part(producer, (space, positions) if not isinstance(space, FlatSpace) else (space.items, stored))
+        if not isinstance(space, FlatSpace):
+            return (own,)
+        runs = [space.items.parent[position] for position in stored]
+        outer = len(space.outer.axes(()))
+        parts = [part for axis in space.producer.space.axes(runs)[outer:] for part in self._names(*axis)]
+        return (*parts, own)
+
+    def _part(self, producer: int, axis: AxisItems) -> NamePart:
+        spans = self.items[producer].spans(axis[1]) if self.named[producer] else None
+        return NamePart(index_of(*axis), spans)
 
 
 def sequence_of(ranges: tuple[tuple[int, int], ...]) -> Sequence[int]:

@@ -7,6 +7,7 @@ before a report names them, and a run's parents are recorded before it, so no st
 from __future__ import annotations
 
 import heapq
+import json
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,9 @@ from itertools import count, repeat
 
 from refold.engine.batch_builder import BatchBuilder, sequence_of
 from refold.engine.batch_sizes import BatchSizes
+from refold.engine.folding import Folding
+from refold.engine.item_waits import waits_of
+from refold.engine.partials import FormerPartials
 from refold.engine.places import Chunks
 from refold.engine.progress import BlockProgress, progress_of, summary_of
 from refold.engine.recollection import Recollection
@@ -21,13 +25,23 @@ from refold.engine.reuse import Reuse, Times
 from refold.engine.row_buffer import RowBuffer
 from refold.engine.run_keys import encoded_keys
 from refold.errors import StoreError
-from refold.model.block import JsonValue
+from refold.model.block import Join, JsonValue
 from refold.model.keys import BlockUuid, Key
 from refold.ports.clock import Clock
-from refold.ports.executor import BlockTask, Executor, Failure, Finished, Paused, Produced, Report, RunContext
+from refold.ports.executor import (
+    BlockTask,
+    Executor,
+    Failure,
+    Finished,
+    Partial,
+    Paused,
+    Produced,
+    Report,
+    RunContext,
+)
 from refold.ports.output_store import ChunkRef
 from refold.ports.run_store import ItemsRow, Lease, Owner, RunStatus, RunStore
-from refold.scheduler.commands import Command, End, FinishRun, Interrupt, Pull, Record, RunBatch, StartTimer
+from refold.scheduler.commands import Command, End, FinishRun, Fold, Interrupt, Pull, Record, RunBatch, StartTimer
 from refold.scheduler.decide import decide
 from refold.scheduler.events import (
     CancelRequested,
@@ -103,6 +117,8 @@ class PipelineRun:
         self._sizes = BatchSizes(len(setup.plan.blocks))
         self._rows = RowBuffer()
         self._reuse: Reuse | None = None
+        former = FormerPartials(() if setup.recollection is None else setup.recollection.folds)
+        self._folding = Folding(self.id, setup.tasks, self._state, self._builder, self._rows, executor, former)
         if setup.recollection is not None:
             self._reuse = Reuse(setup.recollection, self._state, self._builder, self._rows)
         self._batches: dict[int, _InFlight] = {}
@@ -189,10 +205,13 @@ class PipelineRun:
 
     def owns(self, batch: int) -> bool:
         """Whether a report's batch is this run's."""
-        return batch in self._batches
+        return batch in self._batches or self._folding.owns(batch)
 
     def handle(self, report: Report) -> None:
         """Takes in a report."""
+        if isinstance(report, Partial):
+            self._feed(self._folding.take(report, self._add_chunk))
+            return
         batch = self._batches[report.batch]
         if isinstance(report, Produced):
             self._take_items(batch, report)
@@ -238,6 +257,10 @@ class PipelineRun:
                 self._hand_out(command)
             case Record():
                 self._record(command)
+            case Fold():
+                folded = self._folding.start(command, next(_BATCHES))
+                if folded is not None:
+                    self._events.append(folded)
             case Pull():
                 batch = self._producing.get((command.block, command.run))
                 if batch is not None:
@@ -279,6 +302,7 @@ class PipelineRun:
             first=report.first,
             named=report.named,
             fingerprints=report.fingerprints,
+            waits=json.dumps(report.waits) if report.waits else None,
         )
         self._given.setdefault((block, run), []).append(report.fingerprints)
         if self._reuse is None:
@@ -286,7 +310,8 @@ class PipelineRun:
         else:
             self._reuse.take_items(block, run, row)
         self._builder.place_items(block, row)
-        self._feed(ItemsArrived(block, run, report.start, report.start + report.length, report.size))
+        waits = waits_of(row, self.setup.plan)
+        self._feed(ItemsArrived(block, run, report.start, report.start + report.length, report.size, waits))
 
     def _take_outcomes(self, batch: _InFlight, report: Finished) -> None:
         runs: list[int] = []
@@ -333,11 +358,20 @@ class PipelineRun:
         self._rows.add_rows(uuid, keys, status, *self._columns(block, runs, status))
         if status is Status.FAILED:
             for run, key in zip(runs, keys, strict=True):
-                failure = self._failures.pop((block, run), None)
+                failure = self._failures.pop((block, run), None) or self._lone(block, run)
                 if failure is not None:
                     self._rows.add_failure(uuid, key, failure)
         if self._state.plan.blocks[block].dynamic:
             self._close_items(block, runs, keys)
+
+    def _lone(self, block: int, run: int) -> Failure | None:
+        """Why a run of a zip failed without having been executed: not every side has an item for it (design 2.3)."""
+        if not self._state.is_surplus(block, run):
+            return None
+        sides = [self._uuid(edge.upstream) for edge in self.setup.plan.blocks[block].edges if edge.iterates]
+        listed = ", ".join(f"`{side}`" for side in sides)
+        error = f"JoinError: `join: zip` has no partner for this one: {listed} do not have the same number here"
+        return Failure(error, error, "", for_good=True)
 
     def _columns(
         self, block: int, runs: Sequence[int], status: Status
@@ -349,6 +383,10 @@ class PipelineRun:
         began, ended = zip(*[times.get(run, unknown) for run in runs], strict=True)
         # A worker that died took the moment with it when its child began.
         attempts = [int(started is not None or status is Status.FAILED) for started in began]
+        if status is Status.FAILED and self.setup.plan.blocks[block].join is Join.ZIP:
+            attempts = [
+                0 if self._state.is_surplus(block, run) else tried for run, tried in zip(runs, attempts, strict=True)
+            ]
         if failures:
             for at, run in enumerate(runs):
                 if run in failures:

@@ -83,7 +83,6 @@ class Places:
             found.append(Span(self._chunks[chunk], start, stop))
         return tuple(found)
 
-    def spans_of_known(self, numbers: Sequence[int]) -> Spans:
-        """The same, passing over those that lie nowhere."""
-        size, chunk = len(self.chunk), self.chunk
-        return self.spans(n for n in numbers if n < size and chunk[n] != NOWHERE)
+    def knows(self, number: int) -> bool:
+        """Whether it lies somewhere."""
+        return number < len(self.chunk) and self.chunk[number] != NOWHERE

@@ -9,14 +9,14 @@ list keeps its finished children, and a generator that was cut off goes on where
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from refold.model.keys import BlockUuid, RunId
 from refold.ports.output_store import ChunkRef, OutputStore
-from refold.ports.run_store import BlockRunRow, ItemsRow, RunStore
-from refold.scheduler.spaces import Axis
+from refold.ports.run_store import BlockRunRow, FoldRow, ItemsRow, RunStore
+from refold.scheduler.spaces import AxisItems, FlatSpace, ItemSpace
 from refold.scheduler.status import Status
 
 _COMPLETE = frozenset({Status.COMPLETED, Status.COMPLETED_FALSE})
@@ -51,37 +51,81 @@ class Recollection:
         self._former: dict[BlockUuid, array[int]] = {}
         """For each dynamic block, the index before of each of its items of now, by position in its space."""
         self._by_label: dict[tuple[BlockUuid, bytes], Mapping[str, tuple[int, bytes]]] = {}
+        self.folds: list[FoldRow] = []
+        """Partials of before."""
+        self._gave: dict[BlockUuid, dict[bytes, int]] = {}
+        """By dynamic block and run of before, if that completed: how many items it gave."""
+        self._offsets: dict[tuple[BlockUuid, int], Mapping[bytes, int]] = {}
+        """Of flat axes before: by run, the index of its first item; by block, and how many outer axes there are."""
         self._rewritten: set[tuple[BlockUuid, bytes]] = set()
         """Dynamic runs of now whose rows no longer are those of before."""
 
     @classmethod
-    def of(cls, store: RunStore, run: RunId, kept: Collection[BlockUuid], outputs: OutputStore) -> Self:
-        """What is stored of a run, of those blocks whose runs are to be kept where they completed."""
+    def of(
+        cls,
+        store: RunStore,
+        run: RunId,
+        kept: Collection[BlockUuid],
+        outputs: OutputStore,
+        forgotten: Callable[[BlockUuid, bytes], bool] | None = None,
+    ) -> Self:
+        """What is stored of a run, of those blocks whose runs are to be kept where they completed.
+
+        `forgotten` says of a block's run, by its encoded key, whether it is to run anew though its block is kept.
+        """
+        anew = forgotten or (lambda _block, _key: False)
         memory = cls([ChunkRef(row.segment, row.offset, row.length) for row in store.chunks(run)], outputs)
         for row in store.block_runs(run):
-            if row.block in kept and row.status in _COMPLETE:
+            if row.status in _COMPLETE:
+                memory._gave.setdefault(row.block, {})[row.key] = 0
+            if row.block in kept and row.status in _COMPLETE and not anew(row.block, row.key):
                 memory._rows.setdefault(row.block, {})[row.key] = row
             else:
                 memory.obsolete.append((row.block, row.key))
         for block in (BlockUuid(str(block["uuid"])) for block in store.get(run).blocks):
+            memory.folds += store.folds(run, block)
+            gave = memory._gave.get(block, {})
             for items in store.items(run, block):
-                if block in kept:
+                if items.key in gave:
+                    gave[items.key] += items.length
+                if block in kept and not anew(block, items.key):
                     memory._items.setdefault((block, items.key), []).append(items)
                 else:
                     memory.obsolete_items.append((block, items.key))
         return memory
 
-    def former_keys(self, axes: Sequence[Axis], count: int) -> list[bytes | None]:
+    def former_keys(self, axes: Sequence[AxisItems], count: int) -> list[bytes | None]:
         """For each of some runs of now, the encoded key it had before; None where one of its items is new."""
-        columns = []
-        for space, positions in axes:
-            former = self._former[space.producer.plan.uuid]
-            columns.append([former[position] for position in positions])
+        columns = [self._former_indices(*axis) for axis in axes]
         if not columns:
             return [b""] * count
         return [
             None if NEW in key else b"".join(index.to_bytes(4) for index in key) for key in zip(*columns, strict=True)
         ]
+
+    def _former_indices(self, space: ItemSpace | FlatSpace, positions: Sequence[int]) -> Sequence[int]:
+        """For each position on an axis, the index it had before; NEW for those that were not there."""
+        former = self._former[space.producer.plan.uuid]
+        if isinstance(space, ItemSpace):
+            return [former[position] if position >= 0 else NEW for position in positions]
+        stored = space.stored(positions)
+        runs = [space.items.parent[position] for position in stored]
+        producers = self.former_keys(space.producer.space.axes(runs), len(runs))
+        offsets = self._flat_offsets(space.producer.plan.uuid, len(space.outer.axes(())))
+        return [
+            NEW if key is None or key not in offsets or former[at] == NEW else offsets[key] + former[at]
+            for key, at in zip(producers, stored, strict=True)
+        ]
+
+    def _flat_offsets(self, block: BlockUuid, outer: int) -> Mapping[bytes, int]:
+        offsets = self._offsets.get((block, outer))
+        if offsets is None:
+            offsets, ends = {}, dict[bytes, int]()
+            for key, given in sorted(self._gave.get(block, {}).items()):
+                start = offsets[key] = ends.get(key[: 4 * outer], 0)
+                ends[key[: 4 * outer]] = start + given
+            self._offsets[block, outer] = offsets
+        return offsets
 
     def completed(self, block: BlockUuid, former_key: bytes | None) -> BlockRunRow | None:
         """The row of a run that completed, at its key before."""
@@ -156,12 +200,12 @@ class Recollection:
         chunk = self._outputs.read(ref)
         return [chunk.label(position) for position in range(row.first, row.first + row.length)]
 
-    def stale(self, block: BlockUuid, depth: int, prefix: bytes, changed: Sequence[int]) -> list[bytes]:
-        """Encoded keys of stored rows that stand at changed items: those of the run `prefix`, on the axis `depth`."""
-        changes = {index.to_bytes(4) for index in changed}
-        at, until = 4 * depth, 4 * depth + 4
-        start = at - len(prefix)
-        return [key for key in self._rows.get(block, ()) if key[start:at] == prefix and key[at:until] in changes]
+    def stored_at(self, block: BlockUuid, places: Sequence[int], key: bytes) -> list[bytes]:
+        """Encoded keys of the block's stored rows whose indices at these places are those of `key`."""
+        rows = self._rows.get(block, ())
+        if not places:
+            return list(rows)
+        return [each for each in rows if b"".join(each[4 * place : 4 * place + 4] for place in places) == key]
 
     def vanished(self, block: BlockUuid, keys_now: Iterable[bytes]) -> set[bytes]:
         """Encoded keys under which rows of the block were stored before, and at which no run of now stands."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from refold.engine.batch_builder import BatchBuilder, sequence_of
+from refold.engine.item_waits import waits_of
 from refold.engine.recollection import Recollection, Reconciled
 from refold.engine.row_buffer import RowBuffer
 from refold.engine.run_keys import encoded_keys
 from refold.model.keys import BlockUuid
 from refold.ports.run_store import BlockRunRow, ItemsRow
 from refold.scheduler.events import Event, ItemsArrived, Outcome, RunsFinished, RunsTaken
+from refold.scheduler.plan import Axis, EdgeKind
 from refold.scheduler.ranges import Ranges, gather, numbers
 from refold.scheduler.state import State
 from refold.scheduler.status import Status
@@ -30,6 +32,10 @@ class Reuse:
         state.newly_ready = []
         self.unchanged: dict[int, set[int]] = {}
         """By block: reused runs whose rows are there already, under the same keys."""
+        self._forgotten: set[tuple[BlockUuid, bytes]] = set()
+        """Rows that were deleted since: where they are those of now, they are written anew."""
+        self._fresh: dict[int, set[int]] = {}
+        """By block: runs that are executed anew; what completed on what they gave before is stale."""
 
     def forget_obsolete(self) -> None:
         """The rows of what is to run anew go, before anything new is written."""
@@ -64,23 +70,46 @@ class Reuse:
         reused: list[int] = []
         outcomes = bytearray()
         former = self._memory.former_keys(axes, len(runs))
+        fresh = self._fresh_inputs(block, ranges)
         for run, key, former_key in zip(runs, encoded_keys(axes, len(runs)), former, strict=True):
             row = self._memory.completed(planned.uuid, former_key)
-            if row is None or former_key is None:
+            if row is None or former_key is None or run in fresh:
                 continue
             reused.append(run)
             false = row.status == Status.COMPLETED_FALSE
             outcomes.append(Outcome.COMPLETED_FALSE if false else Outcome.COMPLETED)
             times[run] = (row.started_at, row.completed_at)
             self._place(block, run, row)
-            if key == former_key:
+            if key == former_key and (planned.uuid, key) not in self._forgotten:
                 self.unchanged.setdefault(block, set()).add(run)
             if planned.dynamic:
                 events += self._items_again(block, run, key, former_key)
+        anew = sorted(set(runs).difference(reused)) if reused else runs
+        self._fresh.setdefault(block, set()).update(anew)
+        if planned.dynamic:
+            self._forget_flat(planned.uuid, encoded_keys(self._state.axes(block, anew), len(anew)))
         if not reused:
             return ranges, []
         events.append(RunsFinished(block, gather(reused), bytes(outcomes)))
-        return gather(sorted(set(runs).difference(reused))), events
+        return gather(anew), events
+
+    def _fresh_inputs(self, block: int, ranges: Ranges) -> set[int]:
+        """Those of some runs of which an input was executed anew. Items are known by their fingerprints instead."""
+        stale: set[int] = set()
+        for number, edge in enumerate(self._state.plan.blocks[block].edges):
+            fresh = self._fresh.get(edge.upstream)
+            if not fresh or edge.kind in {EdgeKind.ITEMS, EdgeKind.FLAT}:
+                continue
+            seen = list(numbers(self._state.inputs(block, number, ranges))) if edge.iterates else [0]
+            if edge.reduces:
+                assert edge.fold is not None, "an edge that reduces says which fold it is"
+                fold = self._state.fold(edge.upstream, edge.fold)
+                fresh = {group for group in set(seen) if not fresh.isdisjoint(fold.completed(group))}
+            if edge.iterates:
+                stale.update(run for run, at in zip(numbers(ranges), seen, strict=True) if at in fresh)
+            elif 0 in fresh:
+                stale.update(numbers(ranges))
+        return stale
 
     def _place(self, block: int, run: int, row: BlockRunRow) -> None:
         if row.chunk is not None and row.position is not None:
@@ -93,7 +122,8 @@ class Reuse:
         events: list[Event] = []
         for row in rows:
             self._builder.place_items(block, row)
-            events.append(ItemsArrived(block, run, row.start, row.start + row.length))
+            waits = waits_of(row, self._state.plan)
+            events.append(ItemsArrived(block, run, row.start, row.start + row.length, waits=waits))
         self._memory.keep_items(uuid, sum(row.length for row in rows))
         if key != former_key:
             self._rows.forget_items(uuid, key)
@@ -123,15 +153,48 @@ class Reuse:
             self._rows.add_items(row)
         if reconciled.changed:
             for block, stale in self._stale(uuid, key, reconciled.changed):
-                self._rows.forget(block, stale)
+                self._forget(block, stale)
 
     def _stale(self, uuid: BlockUuid, key: bytes, changed: Sequence[int]) -> list[tuple[BlockUuid, bytes]]:
+        """Stored runs that stand at other items now, where a run of a dynamic block gave others than before."""
+        changes = {index.to_bytes(4) for index in changed}
         return [
-            (planned.uuid, stale)
+            (planned.uuid, stored)
             for planned in self._state.plan.blocks
             for depth, axis in enumerate(planned.axes)
-            if self._state.plan.blocks[axis].uuid == uuid
-            for stale in self._memory.stale(planned.uuid, depth, key, changed)
+            if self._state.plan.blocks[axis.block].uuid == uuid and not axis.flat
+            for stored in self._memory.stored_at(planned.uuid, axis.parents, key)
+            if stored[4 * depth : 4 * depth + 4] in changes
+        ]
+
+    def _forget_flat(self, uuid: BlockUuid, keys: Sequence[bytes]) -> None:
+        """Dynamic runs are executed anew: what stands on a flat axis behind them is forgotten.
+
+        There each item's index depends on all items before it, so stored keys would come to mean other items. What is
+        recollected is written again when its item has come again.
+        """
+        for planned in self._state.plan.blocks:
+            for axis in planned.axes if keys else ():
+                for key in keys if axis.flat else ():
+                    for places, wanted in self._flat_places(axis, uuid, key):
+                        for stored in self._memory.stored_at(planned.uuid, places, wanted):
+                            self._forget(planned.uuid, stored)
+
+    def _forget(self, uuid: BlockUuid, key: bytes) -> None:
+        if (uuid, key) not in self._forgotten:
+            self._forgotten.add((uuid, key))
+            self._rows.forget(uuid, key)
+
+    def _flat_places(self, flat: Axis, uuid: BlockUuid, key: bytes) -> list[tuple[Sequence[int], bytes]]:
+        """Where a flat axis stands behind the run `key` of a dynamic block: outer places, and the indices there."""
+        producer = self._state.plan.blocks[flat.block]
+        outer = len(flat.parents)
+        if producer.uuid == uuid:
+            return [(flat.parents, key[: 4 * outer])]
+        return [
+            ([flat.parents[parent] for parent in axis.parents if parent < outer], key if outer else b"")
+            for axis in producer.axes[outer:]
+            if self._state.plan.blocks[axis.block].uuid == uuid
         ]
 
     def forget_vanished(self) -> None:

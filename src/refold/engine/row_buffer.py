@@ -10,7 +10,7 @@ from refold.model.block import JsonValue
 from refold.model.keys import BlockUuid
 from refold.ports.executor import Failure
 from refold.ports.output_store import ChunkRef
-from refold.ports.run_store import BlockRunRow, ChunkRow, FailureRow, ItemsRow, WriteBatch
+from refold.ports.run_store import BlockRunRow, ChunkRow, FailureRow, FoldRow, ItemsRow, WriteBatch
 
 
 class RowBuffer:
@@ -26,6 +26,7 @@ class RowBuffer:
             + len(batch.items)
             + len(batch.chunks)
             + len(batch.failures)
+            + len(batch.folds)
             + len(batch.forgotten)
             + len(batch.forgotten_items)
         )
@@ -48,11 +49,27 @@ class RowBuffer:
         ended: Iterable[float | None],
         chunks: Iterable[int | None],
         positions: Iterable[int | None],
+        *,
+        digests: Iterable[bytes | None] | None = None,
+        fingerprints: Iterable[bytes | None] | None = None,
+        kept: bool = False,
     ) -> None:
-        """Block runs of one block that have reached the same last status: columns become rows, as plain tuples."""
-        blocks, statuses = repeat(block, len(keys)), repeat(int(status), len(keys))
-        rows = zip(blocks, keys, statuses, attempts, started, ended, chunks, positions, strict=True)
-        self._batch.rows.extend(cast("Iterable[BlockRunRow]", rows))
+        """Block runs of one block that have reached the same last status: columns become rows, as plain tuples.
+
+        The last three are of the few blocks that are cached, or followed by one that is; rows of others are without
+        them, and cost nothing for them.
+        """
+        count = len(keys)
+        columns: list[Iterable[object]] = [repeat(block, count), keys, repeat(int(status), count)]
+        columns += attempts, started, ended, chunks, positions
+        if digests is not None or fingerprints is not None or kept:
+            columns += (repeat(None, count) if column is None else column for column in (digests, fingerprints))
+            columns.append(repeat(kept, count))
+        self._batch.rows.extend(cast("Iterable[BlockRunRow]", zip(*columns, strict=True)))
+
+    def add_fold(self, row: FoldRow) -> None:
+        """The first runs of a group were folded; it takes the place of what was folded of as many before."""
+        self._batch.folds.append(row)
 
     def add_failure(self, block: BlockUuid, key: bytes, failure: Failure) -> None:
         """Why a block run failed."""
@@ -79,6 +96,7 @@ class RowBuffer:
         batch.items += newer.items
         batch.rows += newer.rows
         batch.failures += newer.failures
+        batch.folds += newer.folds
         batch.forgotten += newer.forgotten
         batch.forgotten_items += newer.forgotten_items
         self._batch = batch

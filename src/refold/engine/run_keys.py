@@ -7,21 +7,12 @@ import sys
 from array import array
 from collections.abc import Sequence
 
-from refold.scheduler.spaces import Axis
+from refold.scheduler.spaces import AxisItems, index_of
 
 
-def indices(axis: Axis) -> Sequence[int]:
-    """Each run's index on an axis."""
-    space, positions = axis
-    index = space.index
-    if isinstance(positions, range) and positions.step == 1:
-        return index[positions.start : positions.stop]
-    return array("I", [index[position] for position in positions])
-
-
-def encoded_keys(axes: Sequence[Axis], count: int) -> list[bytes]:
+def encoded_keys(axes: Sequence[AxisItems], count: int) -> list[bytes]:
     """The encoded key of each of `count` runs, from their items axis by axis."""
-    columns = [indices(axis) for axis in axes]
+    columns = [index_of(*axis) for axis in axes]
     if not columns:
         return [b""] * count
     if len(columns) == 1:

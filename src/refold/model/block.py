@@ -89,6 +89,9 @@ LIST = "list"
 STRATEGIES = frozenset({LIST, "concat", "sum", "merge", "count", "min", "max"})
 """The strategies of a reduce that have a name of their own; any other name is a function of the block's file."""
 
+PIECEWISE = frozenset({"concat", "merge"})
+"""Strategies whose partial results stand side by side until somebody reads them; of others each replaces the last."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reduction:

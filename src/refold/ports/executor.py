@@ -13,7 +13,7 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from refold.model.block import BlockType, JsonValue, Language
+from refold.model.block import PIECEWISE, BlockType, JsonValue, Language
 from refold.model.keys import BlockUuid, PipelineUuid, RunId
 from refold.ports.output_store import ChunkRef
 from refold.scheduler.ranges import Ranges
@@ -81,6 +81,11 @@ class Folding:
     has_initial: bool = False
     source: Source | None = None
     """The block's code, where the strategy is a function of it."""
+
+    @property
+    def cumulative(self) -> bool:
+        """Whether a partial holds all that came before it, so that it replaces the one before."""
+        return self.strategy not in PIECEWISE
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,9 @@ class Chunk(Protocol):
     def label(self, position: int) -> str | None:
         """The item's own label (its metadata's `block_uuid`), or None: then its index within its run names it."""
 
+    def metadata(self, position: int) -> Mapping[str, object] | None:
+        """The item's metadata as given, read without its value; None without."""
+
 
 class ChunkBuilder(Protocol):
     """Gathers records and publishes them as one chunk. Not safe for threads; its caller holds a lock."""
@@ -101,6 +104,9 @@ class ChunkBuilder(Protocol):
 
     def fingerprints(self) -> bytes:
         """Eight bytes an item added: the digest of its encoded value and metadata."""
+
+    def digests(self) -> bytes:
+        """Eight bytes an output added: the digest of its encoded record."""
 
     def named(self) -> bool:
         """Whether some item carries metadata."""

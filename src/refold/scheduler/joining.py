@@ -33,13 +33,13 @@ def join_axes(join: Join, visible: Sequence[Sequence[Axis]], upstreams: Sequence
         merging.refuse_hidden(visible)
         return Joined(tuple(merging.axes), tuple(columns))
     outer = [merging.add(number, axes[:-1]) for number, axes in enumerate(visible)]
+    merging.refuse_hidden(visible)
     last = len(merging.axes)
     first = visible[0][-1]
     own = first.zipped
     others = tuple(axes[-1].block for axes in visible[1:]) + tuple(b for axes in visible[1:] for b in axes[-1].zipped)
     zipped = tuple(dict.fromkeys([*own, *(block for block in others if block != first.block)]))
     merging.axes.append(replace(first, parents=tuple(outer[0][place] for place in first.parents), zipped=zipped))
-    merging.refuse_hidden(visible)
     return Joined(tuple(merging.axes), tuple((*places, last) for places in outer))
 
 

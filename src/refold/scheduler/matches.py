@@ -84,7 +84,7 @@ class MatchCursor:
         axes = factor.space.axes(range(start, stop))
         for place, column in factor.values.items():
             space, positions = axes[factor.places.index(place)]
-            column.extend(index_of(space, positions) if place == self._by_index else positions)
+            column.extend(iter(index_of(space, positions) if place == self._by_index else positions))
         factor.outcomes.extend(bytes(stop - start))
         factor.moment.extend(array("Q", bytes(8 * (stop - start))))
         for position in range(start, stop):

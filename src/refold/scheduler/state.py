@@ -87,12 +87,14 @@ class State:
             assert upstream.items is not None
             return upstream.items
         if edge.kind is EdgeKind.FLAT:
-            return self._flat(upstream, edge.levels)
+            return self.flat(edge.upstream, edge.levels)
         if edge.kind is EdgeKind.FOLDED and edge.levels == 1:
             return self._fold_of(edge).outer
         return upstream.space
 
-    def _flat(self, upstream: BlockState, levels: int | None) -> FlatSpace:
+    def flat(self, block: int, levels: int | None) -> FlatSpace:
+        """The one axis over the items of all runs of a dynamic block that reduces."""
+        upstream = self.blocks[block]
         for fold in upstream.folds:
             if fold.flat is not None and fold.levels == levels:
                 return fold.flat
@@ -116,7 +118,7 @@ class State:
             readers = upstream.readers[upstream.folds.index(self._fold_of(edge))]
             readers.append(Downstream(block, Link.FOLD, factor, edge.iterates))
         elif edge.kind is EdgeKind.FLAT:
-            flat = self._flat(upstream, edge.levels)
+            flat = self.flat(edge.upstream, edge.levels)
             number = next(number for number, fold in enumerate(upstream.folds) if fold.flat is flat)
             upstream.readers[number].append(Downstream(block, Link.ITEMS, factor, edge.iterates))
         else:
@@ -166,6 +168,11 @@ class State:
     def axes(self, block: int, runs: Sequence[int]) -> tuple[AxisItems, ...]:
         """The items that lead to these runs, axis by axis, outermost first."""
         return self.blocks[block].space.axes(runs)
+
+    def is_surplus(self, block: int, run: int) -> bool:
+        """Whether a run stands where not every side of a zip has something: it fails without being executed."""
+        join = self.blocks[block].join
+        return join is not None and run in join.surplus
 
     def inputs(self, block: int, edge: int, runs: Ranges) -> Ranges:
         """Over an iterating edge: for each of these runs, the position of what it sees: a run, an item or a group.
