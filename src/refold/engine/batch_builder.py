@@ -32,6 +32,8 @@ class BatchBuilder:
         """For each dynamic block, where its items lie, by their position in its space."""
         self.named = [False for _ in state.blocks]
         """For each dynamic block, whether some item carries metadata."""
+        self.fingerprints: list[bytearray | None] = [None for _ in state.blocks]
+        """For each dynamic block, eight bytes an item, by position; None where nobody asked for them in time."""
         self.partials = Partials(chunks)
         self._folded: dict[tuple[int, int], _Input] = {}
         """Folds over all runs of a block, so that many runs that read one share it."""
@@ -61,11 +63,18 @@ class BatchBuilder:
             known=known,
         )
 
+    def keep_fingerprints(self, block: int) -> None:
+        """The fingerprints of a dynamic block's items will be asked for."""
+        self.fingerprints[block] = bytearray()
+
     def place_items(self, block: int, row: ItemsRow) -> None:
         """The next items of a dynamic block lie there."""
         places = self.items[block]
         places.put(len(places), len(places) + row.length, row.chunk, row.first)
         self.named[block] = self.named[block] or row.named
+        fingerprints = self.fingerprints[block]
+        if fingerprints is not None:
+            fingerprints += row.fingerprints
 
     def contributions(self, block: int, runs: Iterable[int]) -> tuple[Places, list[int]]:
         """What completed runs give to a fold: outputs, or of a dynamic block items; where, and under which numbers."""

@@ -21,6 +21,7 @@ from refold.engine.partials import FormerPartials
 from refold.engine.places import Chunks
 from refold.engine.progress import BlockProgress, progress_of, summary_of
 from refold.engine.recollection import Recollection
+from refold.engine.result_cache import CacheSetup, ResultCache
 from refold.engine.reuse import Reuse, Times
 from refold.engine.row_buffer import RowBuffer
 from refold.engine.run_keys import encoded_keys
@@ -86,6 +87,8 @@ class RunSetup:
     """The snapshot of the plan that the run store keeps."""
     recollection: Recollection | None = None
     """A retry: what is kept of before."""
+    cache: CacheSetup | None = None
+    """Where some blocks are cached: how results of earlier runs are found."""
 
 
 @dataclass(slots=True)
@@ -116,11 +119,12 @@ class PipelineRun:
         self._builder = BatchBuilder(self.id, self._state, self._chunks)
         self._sizes = BatchSizes(len(setup.plan.blocks))
         self._rows = RowBuffer()
+        self._cache = ResultCache(setup.cache, store, self._state, self._builder, self._rows)
         self._reuse: Reuse | None = None
         former = FormerPartials(() if setup.recollection is None else setup.recollection.folds)
         self._folding = Folding(self.id, setup.tasks, self._state, self._builder, self._rows, executor, former)
         if setup.recollection is not None:
-            self._reuse = Reuse(setup.recollection, self._state, self._builder, self._rows)
+            self._reuse = Reuse(setup.recollection, self._state, self._builder, self._rows, self._cache)
         self._batches: dict[int, _InFlight] = {}
         self._producing: dict[tuple[int, int], tuple[int, int]] = {}
         """Dynamic runs under way: their batch and position in it."""
@@ -277,9 +281,12 @@ class PipelineRun:
         if self._reuse is not None:
             runs, events = self._reuse.answer(command.block, command.runs, self._times.setdefault(command.block, {}))
             self._events += events
-            if not runs:
-                return
             command = replace(command, runs=runs)
+        runs, events = self._cache.answer(command.block, command.runs, self._add_chunk)
+        self._events += events
+        if not runs:
+            return
+        command = replace(command, runs=runs)
         sequence = sequence_of(command.runs)
         number = next(_BATCHES)
         known: dict[int, bytes] = {}
@@ -322,6 +329,8 @@ class PipelineRun:
             self._times = {batch.block: dict(zip(runs, times, strict=True))}
         if report.chunk is not None:
             self._place_outputs(batch.block, runs, report.outcomes, self._add_chunk(report.chunk))
+        if report.digests:
+            self._cache.digests.put(batch.block, runs, report.outcomes, report.digests)
         for position, failure in report.failures.items():
             self._failures[batch.block, batch.runs[position]] = failure
         self._sizes.measure(batch.block, report, batch.width)
@@ -355,7 +364,7 @@ class PipelineRun:
             if not runs:
                 return
         uuid, keys = self._uuid(block), self._keys(block, runs)
-        self._rows.add_rows(uuid, keys, status, *self._columns(block, runs, status))
+        self._add_rows(block, runs, keys, status)
         if status is Status.FAILED:
             for run, key in zip(runs, keys, strict=True):
                 failure = self._failures.pop((block, run), None) or self._lone(block, run)
@@ -363,6 +372,25 @@ class PipelineRun:
                     self._rows.add_failure(uuid, key, failure)
         if self._state.plan.blocks[block].dynamic:
             self._close_items(block, runs, keys)
+
+    def _add_rows(self, block: int, runs: Sequence[int], keys: Sequence[bytes], status: Status) -> None:
+        uuid = self._uuid(block)
+        if not self._cache.concerns(block):
+            self._rows.add_rows(uuid, keys, status, *self._columns(block, runs, status))
+            return
+        for kept, some in self._cache.columns(block, runs):
+            if some:
+                digests, fingerprints = self._cache.stored(block, some)
+                columns = self._columns(block, some, status)
+                self._rows.add_rows(
+                    uuid,
+                    self._keys(block, some),
+                    status,
+                    *columns,
+                    digests=digests,
+                    fingerprints=fingerprints,
+                    kept=kept,
+                )
 
     def _lone(self, block: int, run: int) -> Failure | None:
         """Why a run of a zip failed without having been executed: not every side has an item for it (design 2.3)."""

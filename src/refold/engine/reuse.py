@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from refold.engine.batch_builder import BatchBuilder, sequence_of
 from refold.engine.item_waits import waits_of
 from refold.engine.recollection import Recollection, Reconciled
+from refold.engine.result_cache import ResultCache
 from refold.engine.row_buffer import RowBuffer
 from refold.engine.run_keys import encoded_keys
 from refold.model.keys import BlockUuid
@@ -24,8 +25,11 @@ Times = dict[int, tuple[float | None, float | None]]
 class Reuse:
     """Answers one pipeline run's batches from what is recollected of it."""
 
-    def __init__(self, memory: Recollection, state: State, builder: BatchBuilder, rows: RowBuffer) -> None:
+    def __init__(
+        self, memory: Recollection, state: State, builder: BatchBuilder, rows: RowBuffer, cache: ResultCache
+    ) -> None:
         self._memory = memory
+        self._cache = cache
         self._state = state
         self._builder = builder
         self._rows = rows
@@ -114,6 +118,7 @@ class Reuse:
     def _place(self, block: int, run: int, row: BlockRunRow) -> None:
         if row.chunk is not None and row.position is not None:
             self._builder.outputs[block].put(run, run + 1, row.chunk, row.position)
+        self._cache.note(block, run, row)
 
     def _items_again(self, block: int, run: int, key: bytes, former_key: bytes) -> list[Event]:
         """The items of a reused dynamic run arrive as they did before."""

@@ -36,6 +36,7 @@ import struct
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Final
 from zlib import crc32
 
@@ -150,6 +151,10 @@ class RecordBuilder:
         self._fingerprinted = len(self._kinds)
         return bytes(self._fingerprints)
 
+    def digests(self) -> bytes:
+        """Eight bytes an output added: the digest of its encoded record, shape, codecs and bytes."""
+        return b"".join(self._digest(position) for position, kind in enumerate(self._kinds) if kind <= TUPLE)
+
     def named(self) -> bool:
         """Whether some item carries metadata."""
         return self._named
@@ -198,6 +203,15 @@ class RecordBuilder:
         start = self._ends[first - 1] if first else 0
         head = bytes(self._codecs[first : first + count]) + b"%d:" % (self._ends[first] - start)
         return blake2b(head + self._body[start : self._ends[first + count - 1]], digest_size=8).digest()
+
+    def _digest(self, position: int) -> bytes:
+        """Digest of an output's kind, its values' codecs and lengths, and their bytes."""
+        kind, first = self._kinds[position], self._firsts[position]
+        stop = first + (self._extents[position] if kind in (SPREAD_LIST, TUPLE) else 1)
+        bounds = array("Q", (self._ends[first - 1] if first else 0,)) + self._ends[first:stop]
+        lengths = ",".join(str(end - start) for start, end in pairwise(bounds))
+        head = bytes((kind,)) + self._codecs[first:stop] + b"%d:%b:" % (stop - first, lengths.encode())
+        return blake2b(head + self._body[bounds[0] : bounds[-1]], digest_size=8).digest()
 
 
 def _digest_named(digest: bytes, codec: int, metadata: Data) -> bytes:

@@ -11,6 +11,7 @@ import errno
 import mmap
 import os
 import re
+import shutil
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -140,6 +141,41 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def adopt_segment(run_folder: Path, other: Path, ref: ChunkRef) -> ChunkRef:
+    """Makes a chunk of another run one of this run's, which stays when the other run's folder is deleted.
+
+    Its segment file is linked, not copied, where the file system can. Raises FileNotFoundError when it is gone,
+    StoreError when the folder cannot be written.
+    """
+    adopted = ref._replace(segment=f"{FOLDER}/{other.name}.{Path(ref.segment).name}")
+    source, target = other / ref.segment, run_folder / adopted.segment
+    if target.exists():
+        return adopted
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except FileExistsError:
+        pass
+    except OSError:
+        _copy_segment(source, target)
+    return adopted
+
+
+def _copy_segment(source: Path, target: Path) -> None:
+    half = target.with_suffix(".half")
+    try:
+        shutil.copyfile(source, half)
+        half.replace(target)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StoreError(
+            f"a result of an earlier run could not be taken over: {error.strerror or error}", where=str(target)
+        ) from error
 
 
 class SegmentReader:
