@@ -77,6 +77,18 @@ class ChangedItemsError(BlockError):
     """Raised when a retried generator yields other items than those its children already ran on."""
 
 
+class ReduceError(BlockError):
+    """Raised when the outputs of a block's runs cannot be folded into one value as its `reduce` asks."""
+
+
+class DependencyError(BlockError):
+    """Raised when an item waits for what cannot be waited for: an unknown name, or itself by way of others."""
+
+
+class ChildLimitError(BlockError):
+    """Raised when a run of a dynamic block gives more items than `max_child_block_runs` admits."""
+
+
 class StoreError(RefoldError):
     """Raised when a store cannot be read or written: disk full, a damaged file, a database that is gone."""
 

@@ -9,16 +9,18 @@ from pathlib import Path
 import pytest
 
 from refold.errors import StoreError
+from refold.executors import processes
 from refold.executors.inline import InlineExecutor
 from refold.executors.processes import ProcessExecutor
 from refold.executors.worker import open_output_store
 from refold.outputs import FileOutputStore
 from refold.outputs.chunk_format import RecordBuilder
-from refold.ports.executor import Executor
+from refold.ports.executor import Executor, InputKind
 from refold.ports.output_store import ChunkRef
 from refold.scheduler.events import Outcome
 from refold.testing.executor_bench import Bench
 from refold.testing.executor_contract import DOUBLE, ExecutorContract
+from refold.testing.folding_contract import READ, FoldingContract, read
 from refold.testing.production_contract import LOADER, ProductionContract
 
 SLEEPY = "import time\n\n@transformer\ndef f(n):\n    if n == 1:\n        time.sleep(600)\n    return n\n"
@@ -26,8 +28,12 @@ ASYNC_SLEEPY = (
     "import asyncio\n\n@transformer\nasync def f(n):\n    await asyncio.sleep(600 if n == 1 else 0)\n    return n\n"
 )
 
+WAITING_FOLD = (
+    "import os, time\nfrom pathlib import Path\n\ndef wait(a, b):\n    Path({begun!r}).touch()\n    time.sleep(600)\n"
+)
 
-class TestInlineExecutor(ExecutorContract, ProductionContract):
+
+class TestInlineExecutor(ExecutorContract, FoldingContract, ProductionContract):
     concurrent = False
 
     @pytest.fixture
@@ -58,6 +64,20 @@ class TestInlineExecutor(ExecutorContract, ProductionContract):
         told = bench.over_items(bench.block(self.KILL + "@transformer\n" + body), range(4))
         assert told.values() == {0: 0}
         assert told.where(Outcome.CANCELLED) == [1, 2, 3]
+
+    @pytest.mark.usefixtures("interrupted")
+    def test_an_interrupt_stops_a_fold_and_what_waits_behind_it(self, bench: Bench) -> None:
+        wait = self.KILL + "def wait(a, b):\n    interrupt()\n    time.sleep(600)\n"
+        folds = bench.block(DOUBLE, folds_own=bench.folding("wait", wait))
+        told = [bench.fold(folds, bench.outputs(1, 2)) for _ in range(2)]
+        bench.finish()
+        assert [each.failure.error for each in told] == ["the run was cancelled"] * 2
+
+    @pytest.mark.usefixtures("interrupted")
+    def test_an_interrupt_stops_a_run_whose_input_is_folded(self, bench: Bench) -> None:
+        wait = bench.folding("wait", self.KILL + "def wait(a, b):\n    interrupt()\n    time.sleep(600)\n")
+        told = read(bench, wait, bench.outputs(1, 2), 2)
+        assert told.outcome is Outcome.CANCELLED
 
     @pytest.mark.usefixtures("interrupted")
     def test_an_interrupt_stops_a_generator(self, bench: Bench) -> None:
@@ -112,7 +132,7 @@ def test_what_fails_for_good_says_why_though_nothing_can_be_written(full: Bench)
     assert told.failures[1].error.startswith("ChangedItemsError")
 
 
-class TestProcessExecutor(ExecutorContract, ProductionContract):
+class TestProcessExecutor(ExecutorContract, FoldingContract, ProductionContract):
     @pytest.fixture
     def executor(self) -> Iterator[Executor]:
         executor = ProcessExecutor(maximum=1)
@@ -134,6 +154,80 @@ class TestProcessExecutor(ExecutorContract, ProductionContract):
         assert told.where(Outcome.CANCELLED) == [1, 2, 3]
         assert waiting.where(Outcome.CANCELLED) == [0, 1]
         assert ("block_0:1", "stopped") in {(line.block_run, line.text) for line in bench.log()}
+
+    def test_a_cancel_interrupts_a_fold_and_gives_up_those_behind_it(self, bench: Bench, tmp_path: Path) -> None:
+        folds = bench.block(DOUBLE, folds_own=bench.folding("wait", WAITING_FOLD.format(begun=str(tmp_path / "begun"))))
+        told = [bench.fold(folds, bench.outputs(1, 2)) for _ in range(3)]
+        bench.until((tmp_path / "begun").exists)
+        bench.cancel()
+        bench.finish()
+        assert [each.failure.error for each in told] == ["the run was cancelled"] * 3
+
+    def test_a_cancel_interrupts_a_run_whose_input_is_folded(self, bench: Bench, tmp_path: Path) -> None:
+        wait = bench.folding("wait", WAITING_FOLD.format(begun=str(tmp_path / "begun")))
+        reader = bench.block(READ, (InputKind.REDUCED,), axes=0, foldings=(wait,))
+        told = bench.submit(reader, [bench.outputs(1, 2)], 1)
+        bench.until((tmp_path / "begun").exists)
+        bench.cancel()
+        bench.finish()
+        assert told.outcome is Outcome.CANCELLED
+
+    def test_a_cancel_of_another_run_leaves_a_fold_alone(self, executor: Executor, tmp_path: Path) -> None:
+        ours, theirs = (Bench(tmp_path / "project", executor, run) for run in ("ours", "theirs"))
+        folds = [bench.block(DOUBLE, folds_own=bench.folding("sum")) for bench in (ours, theirs)]
+        sleepy = ours.block(SLEEPY)
+        long = ours.submit(sleepy, [ours.items(0, 1)], 2)
+        ours.until_ended(long, 1)
+        told = [bench.fold(number, bench.outputs(1, 2)) for bench, number in zip((ours, theirs), folds, strict=True)]
+        ours.cancel()
+        while not (long.complete and told[0].complete and told[1].complete):
+            reports = executor.wait(1.0)
+            ours.hear(reports)
+            theirs.hear(reports)
+        assert told[0].failure.error == "the run was cancelled"
+        assert told[1].value == 3
+        ours.close()
+        theirs.close()
+
+    def test_a_worker_that_dies_in_a_fold_costs_no_child_an_attempt(self, bench: Bench, tmp_path: Path) -> None:
+        kill = WAITING_FOLD.format(begun=str(tmp_path / "begun")).replace("time.sleep(600)", "os._exit(7)")
+        folds = bench.block(DOUBLE, folds_own=bench.folding("wait", kill))
+        bench.over_items(folds, [1])
+        told, behind = bench.fold(folds, bench.outputs(1, 2)), bench.submit(folds, [bench.items(1, 2)], 2)
+        bench.finish()
+        assert "ended with exit code 7" in told.failure.error
+        assert behind.where(Outcome.UNSTARTED) == [0, 1]
+        assert bench.over_items(folds, [4]).value() == 8
+
+    def test_a_fold_that_cannot_be_interrupted_is_killed_when_its_run_is_cancelled(
+        self, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(processes, "CANCEL_GRACE", 0.3)
+        deaf = WAITING_FOLD.format(begun=str(tmp_path / "begun")).replace("time.sleep(600)", "sum(range(10**12))")
+        told = bench.fold(bench.block(DOUBLE, folds_own=bench.folding("wait", deaf)), bench.outputs(1, 2))
+        bench.until((tmp_path / "begun").exists)
+        bench.cancel()
+        bench.finish()
+        assert told.failure.error == "the run was cancelled"
+
+    def test_a_fold_is_told_of_while_a_batch_behind_it_goes_on(self, bench: Bench) -> None:
+        folds, long = bench.block(DOUBLE, folds_own=bench.folding("sum")), bench.block(SLEEPY)
+        told, behind = bench.fold(folds, bench.outputs(1, 2)), bench.submit(long, [bench.items(1)], 1)
+        bench.until(lambda: told.complete)
+        assert told.value == 3
+        assert not behind.outcomes
+        bench.cancel()
+        bench.finish()
+
+    def test_a_fold_is_not_killed_for_the_timeout_of_its_block(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(processes, "KILL_GRACE", 0.0)
+        slow = "import time\n\ndef slow(a, b):\n    time.sleep(0.5)\n    return a + b\n"
+        folds = bench.block(DOUBLE, timeout=0.1, folds_own=bench.folding("slow", slow))
+        told = bench.fold(folds, bench.outputs(1, 2))
+        bench.finish()
+        assert told.value == [3]
 
     def test_a_cancel_while_thousands_of_async_children_begin_is_reported_for_all_of_them(self, bench: Bench) -> None:
         block = bench.block(ASYNC_SLEEPY)

@@ -11,8 +11,9 @@ import pytest
 from refold.ports.run_store import RunStore
 from refold.runs import MemoryRunStore, open_run_store
 from refold.testing.postgres_schema import fresh_schema
-from refold.testing.run_store_contract import RunStoreContract, SharedRunStoreContract
+from refold.testing.run_store_contract import RunStoreContract
 from refold.testing.run_store_samples import OpenStore
+from refold.testing.run_store_sharing_contract import SharedRunStoreContract
 
 
 @contextmanager

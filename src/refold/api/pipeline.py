@@ -12,7 +12,7 @@ from refold.api.running import RunOptions, run_pipeline
 from refold.api.wiring import ExecutorKind, open_project_store
 from refold.engine.pipeline_run import PipelineRun
 from refold.errors import PipelineRunError
-from refold.executors.event_loops import outside_loop
+from refold.languages.event_loops import outside_loop
 from refold.model.block import JsonValue
 from refold.model.pipeline import Pipeline as PipelineModel
 from refold.ports.run_store import RunRecord, RunStatus

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Self, TypeVar
 
-from refold.api.labels import RunLabels
+from refold.api.labels import COMPLETED, RunLabels
+from refold.api.positions import Position
 from refold.api.run_logs import RunLogs
 from refold.api.running import is_interrupted
 from refold.api.snapshot import BlockSnapshot, PlanSnapshot
-from refold.api.tracing import TraceEntry, trace_inputs
+from refold.api.tracing import Trace, TraceEntry
 from refold.api.wiring import has_store, open_project_store, run_folder, stored_as
 from refold.engine.pipeline_run import LEASE_SECONDS
 from refold.errors import BadInputError, NotFoundError
@@ -38,9 +39,8 @@ from refold.outputs import FileOutputStore
 from refold.ports.run_store import BlockRunRow, RunRecord, RunStatus, RunStore
 from refold.scheduler.status import Status
 
-__all__ = ["BlockRunView", "FailureView", "LogLine", "RunReader", "TraceEntry", "list_runs"]
+__all__ = ["COMPLETED", "BlockRunView", "FailureView", "LogLine", "RunReader", "TraceEntry", "list_runs"]
 
-COMPLETED: Collection[Status] = frozenset({Status.COMPLETED, Status.COMPLETED_FALSE})
 INTERRUPTED = "interrupted"
 _Row = TypeVar("_Row")
 _FOLLOW_SECONDS = 0.3
@@ -103,7 +103,7 @@ class RunReader:
         self.folder = run_folder(project, record.pipeline_uuid, record.id)
         """Where the run keeps its outputs and logs."""
         self.outputs = FileOutputStore(self.folder)
-        self.labels = RunLabels(record.id, self.plan, store, self.outputs)
+        self.labels = RunLabels(record.id, self.plan, store, self.outputs, _given(record))
         self._wait = wait or threading.Event().wait
         self._now = now
 
@@ -122,6 +122,12 @@ class RunReader:
         except BaseException:
             store.close()
             raise
+
+    @property
+    def block_alone(self) -> str | None:
+        """The block that the run ran alone; None where it ran the pipeline."""
+        alone = self.record.options.get("block")
+        return None if alone is None else str(alone)
 
     @property
     def status(self) -> str:
@@ -236,14 +242,12 @@ class RunReader:
             raise self._no_output(block, key, row)
         return self.outputs.read(self.labels.chunk(row.chunk)).output(row.position).value
 
-    def trace(self, block_run_uuid: str) -> Iterator[TraceEntry]:
+    def trace(self, block_run_uuid: str) -> Trace:
         """Where the inputs of a block run came from, upstream by upstream, a reduced list element by element.
 
-        Raises NotFoundError.
+        Raises NotFoundError, and StoreError when it is iterated over and an output cannot be read.
         """
-        return trace_inputs(
-            self.record.id, self.plan, self.store, self.outputs, self.labels, *self.resolve(block_run_uuid)
-        )
+        return Trace(self.record.id, self.plan, self.store, self.outputs, self.labels, *self.resolve(block_run_uuid))
 
     def logs(self, block_run_uuid: str | None = None, follow: bool = False) -> Iterator[LogLine]:
         """What block runs printed and logged, by time; a block's uuid gives all its runs.
@@ -290,7 +294,7 @@ class RunReader:
             return NotFoundError(
                 f"`{block.uuid}` runs once and has no `{':'.join(labels)}`", where=where, fix=f"Name it `{block.uuid}`."
             )
-        axes = ", then ".join(f"of `{axis}`" for axis in block.axes)
+        axes = ", then ".join(f"of `{axis.block}`" for axis in block.axes)
         with closing(closable(self.store.block_runs(self.record.id, block.uuid))) as rows:
             some = [f"`{self.labels.uuid(block.uuid, decode_key(row.key))}`" for row in islice(rows, 3)]
         return NotFoundError(
@@ -302,7 +306,7 @@ class RunReader:
 
     def _no_output(self, block: BlockSnapshot, key: Key, row: BlockRunRow | None) -> NotFoundError:
         uuid, where = self.labels.uuid(block.uuid, key), f"run {self.record.id}"
-        alone = self.record.options.get("block")
+        alone = self.block_alone
         if row is None and alone is not None and alone != block.uuid:
             return NotFoundError(
                 f"`{uuid}` has no output here: the run ran `{alone}` alone",
@@ -359,6 +363,12 @@ class _ListedRun(RunReader):
     def close(self) -> None:
         """Gives back files; the store is the others' too."""
         self.outputs.close()
+
+
+def _given(record: RunRecord) -> list[Position]:
+    """The items that a run of one block stands at."""
+    items = record.options.get("items")
+    return [Position.of(each) for each in items if isinstance(each, dict)] if isinstance(items, list) else []
 
 
 def _find(run: str, project: Project, store: RunStore) -> RunRecord:

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from refold.api.block_tasks import BlockTasks
+from refold.api.caching import make_cache_setup
+from refold.api.labels import RunLabels
+from refold.api.snapshot import PlanSnapshot, snapshot_of
 from refold.api.wiring import is_durable, latest_folder, open_outputs, run_folder
+from refold.engine.descent import Descent
 from refold.engine.pipeline_run import RunSetup
 from refold.engine.recollection import Recollection
 from refold.errors import BlockFileError, NotFoundError, PipelineError, PlanError, RefoldError
 from refold.languages import require_language
 from refold.languages.python.source import read_source
 from refold.languages.python.source_facts import inspect_source
-from refold.model.block import Block, BlockType, JsonValue, Language
-from refold.model.keys import BlockUuid, RunId
+from refold.model.block import STRATEGIES, Block, BlockType, JsonValue, Language
+from refold.model.keys import BlockUuid, Key, RunId
 from refold.model.pipeline import Pipeline
 from refold.model.requirements import requirements_for
-from refold.ports.executor import BlockTask, InputKind, RunContext, Source
+from refold.model.suggestion import suggestion
+from refold.ports.executor import BlockTask, RunContext, Source
 from refold.ports.run_store import RunRecord, RunStore
 from refold.scheduler.plan import Plan
 from refold.scheduler.planning import make_plan
@@ -35,34 +41,22 @@ class PreparedPipeline:
     blocks: Sequence[Block] = field(default=())
     """In the plan's order."""
 
-    @property
-    def snapshot(self) -> list[Mapping[str, JsonValue]]:
-        """What the run store keeps of the plan: enough to read the run when the pipeline has changed."""
-        return [
-            {
-                "uuid": block.uuid,
-                "type": block.type.value,
-                "upstream_blocks": [*block.upstream_blocks],
-                "axes": [self.plan.blocks[axis].uuid for axis in planned.axes],
-                "dynamic": planned.dynamic,
-                "reduced_upstream_blocks": [
-                    self.plan.blocks[edge.upstream].uuid for edge in planned.edges if edge.reduces
-                ],
-            }
-            for block, planned in zip(self.blocks, self.plan.blocks, strict=True)
-        ]
+    def snapshot(self, variables: Mapping[str, JsonValue]) -> list[Mapping[str, JsonValue]]:
+        """What the run store keeps of the plan: enough to read the run when the pipeline has changed. `variables` are
+        those of the run, over the pipeline's own."""
+        return snapshot_of(self.plan, self.blocks, self.sources, {**self.pipeline.variables, **variables})
 
 
 def prepare(pipeline: Pipeline) -> PreparedPipeline:
     """Reads all that a run needs. Raises PipelineError and PlanError; nothing is written."""
     pipeline.check_files()
-    _refuse_limit(pipeline)
     blocks = pipeline.running_blocks
     sources: dict[BlockUuid, Source] = {}
     asynchronous: set[BlockUuid] = set()
     for block in (*blocks, *pipeline.callbacks, *pipeline.conditionals):
         require_language(block.uuid, block.language)
         sources[block.uuid] = source_of(block)
+        _refuse_unknown_strategy(block, sources[block.uuid])
         if _is_async(block, sources[block.uuid]):
             asynchronous.add(block.uuid)
     plan = make_plan(blocks, pipeline.block_run_limit, frozenset(asynchronous))
@@ -77,16 +71,21 @@ def source_of(block: Block) -> Source:
         raise PipelineError(error.message, where=error.where, fix=error.fix) from error
 
 
-def _refuse_limit(pipeline: Pipeline) -> None:
-    """A limit that would not be kept is an error: it is there for safety."""
-    for metadata, where in ((pipeline.metadata, f"pipeline {pipeline.uuid}"), (pipeline.project.metadata, "project")):
-        limits = metadata.get("dynamic_blocks")
-        if isinstance(limits, dict) and limits.get("max_child_block_runs") is not None:
-            raise PlanError(
-                "a limit on the number of children cannot be kept",
-                where=f"{where}, metadata.yaml, dynamic_blocks.max_child_block_runs",
-                fix="Leave it out; `max_concurrent_child_block_runs` limits how many run at once.",
-            )
+def _refuse_unknown_strategy(block: Block, source: Source) -> None:
+    """A strategy that is neither one of ours nor a function of the block's file is an error before anything runs."""
+    strategy = block.dynamic.reduction.strategy
+    if strategy in STRATEGIES or block.language is not Language.PYTHON:
+        return
+    try:
+        functions = inspect_source(source.text, block.type, str(source.path)).functions
+    except RefoldError:
+        return  # a syntax error fails the block's runs, with file and line
+    if strategy not in functions:
+        raise PlanError(
+            f"`{strategy}` is neither a strategy nor a function of {source.path.name}",
+            where=f"block `{block.uuid}`, configuration.dynamic.reduce",
+            fix=suggestion(strategy, [*STRATEGIES, *functions], "strategies"),
+        )
 
 
 def _is_async(block: Block, source: Source) -> bool:
@@ -127,76 +126,68 @@ def make_context(
 
 def make_tasks(prepared: PreparedPipeline, run: RunId) -> tuple[BlockTask, ...]:
     """What workers must know of each block."""
-    return tuple(make_task(prepared, planned.number, run) for planned in prepared.plan.blocks)
+    tasks = BlockTasks(prepared.blocks, prepared.plan, prepared.sources)
+    return tuple(tasks.make(planned.number, run) for planned in prepared.plan.blocks)
 
 
 def make_task(prepared: PreparedPipeline, number: int, run: RunId) -> BlockTask:
-    """What workers must know of one block, by its number in the plan."""
-    block, planned = prepared.blocks[number], prepared.plan.blocks[number]
-    return BlockTask(
-        run=run,
-        number=number,
-        block=block.uuid,
-        type=block.type,
-        language=block.language,
-        source=prepared.sources[block.uuid],
-        configuration=dict(block.configuration),
-        inputs=tuple(_input_kind(prepared.plan, edge.upstream, edge.reduces) for edge in planned.edges),
-        axes=len(planned.axes),
-        dynamic=planned.dynamic,
-        timeout=block.timeout,
-        run_tests=block.run_tests,
-        conditional=block.conditional,
-        conditions=tuple(prepared.sources[uuid] for uuid in block.conditionals),
-        callbacks=tuple(prepared.sources[uuid] for uuid in block.callbacks),
-    )
-
-
-def _input_kind(plan: Plan, upstream: int, reduces: bool) -> InputKind:
-    block = plan.blocks[upstream]
-    if reduces:
-        return InputKind.REDUCED
-    if block.dynamic:
-        return InputKind.ITEM
-    return InputKind.CHILD if block.axes else InputKind.STATIC
+    """What workers must know of one block, by its number in the plan; of the others no code is needed."""
+    return BlockTasks(prepared.blocks, prepared.plan, prepared.sources).make(number, run)
 
 
 def make_setup(prepared: PreparedPipeline, context: RunContext) -> RunSetup:
     """A new run, ready to be driven."""
-    return RunSetup(prepared.plan, context, make_tasks(prepared, context.run), prepared.snapshot)
+    return _setup(prepared, context, None)
 
 
-def make_retry_setup(
-    prepared: PreparedPipeline, context: RunContext, store: RunStore, record: RunRecord, from_block: str | None
-) -> RunSetup:
-    """A retry of a run: completed block runs are kept, but for `from_block` and all that follows it.
-
-    A block whose place in the pipeline was changed since is run anew, with all that follows it. Raises NotFoundError
-    for an unknown `from_block`.
-    """
-    forget = _changed_blocks(prepared, record)
-    if from_block is not None:
-        if from_block not in {block.uuid for block in prepared.blocks}:
-            raise NotFoundError(
-                f"the pipeline has no block `{from_block}`",
-                where=f"run {record.id}",
-                fix=f"Choose one of {', '.join(block.uuid for block in prepared.blocks)}.",
-            )
-        forget.add(BlockUuid(from_block))
-    forget = _with_descendants(prepared, forget)
-    kept = {block.uuid for block in prepared.blocks} - forget
+def _setup(prepared: PreparedPipeline, context: RunContext, recollection: Recollection | None) -> RunSetup:
+    snapshot = prepared.snapshot(context.variables)
+    project = prepared.pipeline.project
     return RunSetup(
         plan=prepared.plan,
         context=context,
-        tasks=make_tasks(prepared, record.id),
-        blocks=prepared.snapshot,
-        recollection=Recollection.of(store, record.id, kept, open_outputs(context)),
+        tasks=make_tasks(prepared, context.run),
+        blocks=snapshot,
+        recollection=recollection,
+        cache=make_cache_setup(project, prepared.plan, prepared.blocks, prepared.sources, snapshot, context),
     )
 
 
-def _changed_blocks(prepared: PreparedPipeline, record: RunRecord) -> set[BlockUuid]:
-    before = {block["uuid"]: block for block in record.blocks}
-    return {BlockUuid(str(block["uuid"])) for block in prepared.snapshot if before.get(block["uuid"], block) != block}
+def make_retry_setup(
+    prepared: PreparedPipeline,
+    context: RunContext,
+    store: RunStore,
+    record: RunRecord,
+    from_block: str | None,
+    block_runs: Sequence[tuple[BlockUuid, Key]] = (),
+) -> RunSetup:
+    """A retry of a run: completed block runs are kept, but for `from_block` and all that follows it, and for
+    `block_runs` and what descends from them.
+
+    A block whose place in the pipeline was changed since is run anew, with all that follows it. Raises NotFoundError
+    for an unknown `from_block`, or one of `block_runs` whose block is gone.
+    """
+    where, known = f"run {record.id}", [block.uuid for block in prepared.blocks]
+    for uuid in (from_block, *(uuid for uuid, _ in block_runs)):
+        if uuid is not None and uuid not in known:
+            raise NotFoundError(
+                f"the pipeline has no block `{uuid}`", where=where, fix=suggestion(uuid, known, "blocks")
+            )
+    forget = changed_blocks(prepared, record)
+    if from_block is not None:
+        forget.add(BlockUuid(from_block))
+    forget = _with_descendants(prepared, forget)
+    outputs = open_outputs(context)
+    labels = RunLabels(record.id, PlanSnapshot.of(record), store, outputs)
+    descent = Descent(prepared.plan, block_runs, labels.givers)
+    recollection = Recollection.of(store, record.id, set(known) - forget, outputs, descent.holds)
+    return _setup(prepared, context, recollection)
+
+
+def changed_blocks(prepared: PreparedPipeline, record: RunRecord) -> set[BlockUuid]:
+    """Blocks whose place in the pipeline is another than when the run was last started."""
+    now, before = PlanSnapshot(prepared.snapshot({}), "now"), PlanSnapshot.of(record)
+    return {block.uuid for block in now if block.uuid in before and not block.stands_as(before[block.uuid])}
 
 
 def _with_descendants(prepared: PreparedPipeline, forget: set[BlockUuid]) -> set[BlockUuid]:

@@ -6,21 +6,30 @@ import os
 import secrets
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import FrameType
 
-from refold.api.run_setup import PreparedPipeline, make_context, make_retry_setup, make_setup, prepare
-from refold.api.wiring import ExecutorKind, make_executor, open_project_store
+from refold.api.labels import RunLabels
+from refold.api.retry_record import RetryRequest, write_retry_record
+from refold.api.run_setup import (
+    PreparedPipeline,
+    changed_blocks,
+    make_context,
+    make_retry_setup,
+    make_setup,
+    prepare,
+)
+from refold.api.snapshot import PlanSnapshot
+from refold.api.wiring import ExecutorKind, make_executor, make_run_folder, open_outputs, open_project_store
 from refold.engine.engine import Engine, Observer
 from refold.engine.ownership import is_alive, this_process
 from refold.engine.pipeline_run import LEASE_SECONDS, RunSetup
 from refold.errors import BadInputError, LeaseError
-from refold.executors.inline import InlineExecutor
 from refold.model.block import JsonValue
-from refold.model.keys import RunId
+from refold.model.keys import BlockUuid, Key, RunId
 from refold.model.pipeline import Pipeline
 from refold.ports.clock import Clock, SystemClock
 from refold.ports.run_store import Control, NewRun, Owner, RunRecord, RunStatus, RunStore, WriteBatch
@@ -71,7 +80,7 @@ def run_pipeline(pipeline: Pipeline, options: RunOptions | None = None, observer
     """Runs a pipeline to its end; the run as stored.
 
     Raises BadInputError when it cannot be run: then nothing was started and nothing written. Raises StoreError when
-    what it comes to cannot be stored: then it can be retried.
+    what it comes to cannot be stored: then it can be retried, unless that was known before it began.
     """
     options = options or RunOptions()
     prepared = prepare(pipeline)
@@ -80,21 +89,28 @@ def run_pipeline(pipeline: Pipeline, options: RunOptions | None = None, observer
     try:
         run = new_run_id(clock)
         now = clock.now()
-        project = str(pipeline.project.path)
-        store.create(NewRun(run, project, pipeline.uuid, now, options.variables, options.as_json(), prepared.snapshot))
+        project, blocks = str(pipeline.project.path), prepared.snapshot(options.variables)
+        new = NewRun(run, project, pipeline.uuid, now, options.variables, options.as_json(), blocks)
         context = make_context(prepared, run, options.variables, now, options.run_tests, options.run_sensors)
-        return _drive(store, prepared, make_setup(prepared, context), options, clock, observer)
+        make_run_folder(context)
+        return _drive(store, prepared, make_setup(prepared, context), options, clock, observer, new)
     finally:
         store.close()
 
 
 def retry_run(
-    pipeline: Pipeline, record: RunRecord, store: RunStore, from_block: str | None, observer: Observer | None = None
+    pipeline: Pipeline,
+    record: RunRecord,
+    store: RunStore,
+    from_block: str | None,
+    observer: Observer | None = None,
+    block_runs: Sequence[tuple[BlockUuid, Key]] = (),
 ) -> RunRecord:
-    """Runs what is incomplete of a run, or all from a block on; the run as stored.
+    """Runs what is incomplete of a run, or all from a block on, or some block runs and what descends from them; the
+    run as stored.
 
-    A completed run is left as it is, unless a block is named. Raises BadInputError while an engine drives it and for a
-    run of one block alone, NotFoundError for an unknown block, else as `run_pipeline`.
+    A completed run of which nothing failed is left as it is, unless a block or a block run is named. Raises BadInputError while an engine
+    drives it and for a run of one block alone, NotFoundError for an unknown block, else as `run_pipeline`.
     """
     alone = record.options.get("block")
     if alone is not None:
@@ -102,9 +118,10 @@ def retry_run(
             f"run {record.id} ran the block `{alone}` alone, and cannot be retried",
             fix=f"Run it again: refold run {pipeline.project.path} {pipeline.uuid} --block-uuid {alone}",
         )
-    if record.status is RunStatus.COMPLETED and from_block is None:
-        return record  # nothing is incomplete
-    if not release_dead(store, record) and (record.lease_expires_at or 0.0) > SystemClock().now():
+    named_none = from_block is None and not block_runs
+    if record.status is RunStatus.COMPLETED and named_none and not _has_failures(record):
+        return record
+    if _is_driven(store, record):
         raise BadInputError(
             f"run {record.id} is under way",
             fix=f"Wait until it is over, or stop it: refold cancel {record.id}",
@@ -114,8 +131,19 @@ def retry_run(
     context = make_context(
         prepared, record.id, record.variables, record.created_at, options.run_tests, options.run_sensors
     )
-    setup = make_retry_setup(prepared, context, store, record, from_block)
+    setup = make_retry_setup(prepared, context, store, record, from_block, block_runs)
+    labels = RunLabels(record.id, PlanSnapshot.of(record), store, open_outputs(context))
+    named = tuple(labels.uuid(*each) for each in block_runs)
+    request = RetryRequest(from_block, named, tuple(sorted(changed_blocks(prepared, record))))
+    write_retry_record(context.run_folder, record, store, labels, request)
     return _drive(store, prepared, setup, options, SystemClock(), observer)
+
+
+def _has_failures(record: RunRecord) -> bool:
+    """Whether some block run did not complete: a run may complete all the same, where that is tolerated."""
+    blocks = record.summary.get("blocks")
+    counts = [each for each in blocks.values() if isinstance(each, dict)] if isinstance(blocks, dict) else []
+    return any(each.get(status) for each in counts for status in ("failed", "upstream_failed", "cancelled"))
 
 
 def release_dead(store: RunStore, record: RunRecord) -> bool:
@@ -129,6 +157,13 @@ def release_dead(store: RunStore, record: RunRecord) -> bool:
         store.steal(record.id, record.owner)
         return True
     return False
+
+
+def _is_driven(store: RunStore, record: RunRecord) -> bool:
+    """Whether an engine has the run: one that is alive on this host has it whatever the clock says of its lease."""
+    if record.owner is None or release_dead(store, record):
+        return False
+    return is_alive(Owner.parse(record.owner)) is True or (record.lease_expires_at or 0.0) > SystemClock().now()
 
 
 def is_interrupted(record: RunRecord, now: float) -> bool:
@@ -166,43 +201,64 @@ def _drive(
     options: RunOptions,
     clock: Clock,
     observer: Observer | None,
+    new: NewRun | None = None,
 ) -> RunRecord:
+    """Drives a run to its end; `new`: it is not in the store yet."""
     executor = make_executor(options.executor, prepared.plan, options.workers)
     engine = Engine(store, executor, clock, this_process(), observer)
+    asked = False
 
     def cancel() -> None:
+        nonlocal asked
+        asked = True
         engine.cancel_all()
-        if isinstance(executor, InlineExecutor):
-            executor.interrupt()
+        executor.interrupt()
 
-    try:
-        run = engine.add(setup)
-        if observer is not None:
-            observer(run)  # so that it knows the run before a block in this process keeps the engine busy
-        with cancelled_by_ctrl_c(cancel):
+    with cancelled_by_ctrl_c(cancel):
+        try:
+            if new is not None:
+                store.create(new)
+            run = engine.add(setup)
+            if observer is not None:
+                observer(run)  # so that it knows the run before a block in this process keeps the engine busy
+            if asked:
+                run.cancel()
             engine.drive()
-    finally:
-        executor.close()
+        finally:
+            executor.close()
     return store.get(setup.context.run)
 
 
 @contextmanager
 def cancelled_by_ctrl_c(cancel: Callable[[], None]) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) calls `cancel`, a second one ends this process; in the main thread alone."""
+    """Ctrl-C, SIGTERM and the end of the terminal (SIGHUP, unless `nohup` ignores it) call `cancel`.
+
+    A second Ctrl-C or SIGTERM ends this process. In the main thread alone; processes that a block forks end of them.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    process = os.getpid()
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, _die)
+        if os.getpid() != process:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        if number != signal.SIGHUP:  # a terminal may say more than once that it is gone
+            signal.signal(number, _die)
         cancel()
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, on_signal) for number in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if handler is not None:  # else not Python's: it cannot be given back
+                signal.signal(number, handler)
 
 
 def _die(number: int, _frame: FrameType | None) -> None:

@@ -1,16 +1,18 @@
 """Running one block alone, on what its upstreams left: `refold run --block-uuid`.
 
 It is a run like any other, with one block run in it: its output is stored, and the next block that is tried alone finds
-it. The items that it stands at are copied into it, so that it stays readable when the runs that it drew on are deleted.
+it. The items that it stands at are copied into it, and its options say what they are called (`items`), so that it stays
+readable when the runs that it drew on are deleted.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from refold.api.origins import AxisItem, Origin, Origins
+from refold.api.origins import Origins, OriginSearch
+from refold.api.positions import Position
 from refold.api.reading import COMPLETED, RunReader
 from refold.api.run_setup import PreparedPipeline, make_context, make_task, source_of
 from refold.api.running import RunOptions, cancelled_by_ctrl_c, new_run_id
@@ -21,16 +23,16 @@ from refold.engine.pipeline_run import LEASE_SECONDS
 from refold.engine.places import Chunks
 from refold.errors import BadInputError, BlockError, StoreError
 from refold.executors.capture import LogLine
-from refold.executors.event_loops import outside_loop
 from refold.executors.failures import failure_of
 from refold.executors.inline import InlineExecutor
 from refold.languages import require_language
-from refold.model.block import BlockType, JsonValue
+from refold.languages.event_loops import outside_loop
+from refold.model.block import STRATEGIES, Block, BlockType, JsonValue
 from refold.model.keys import BlockRunUuid, BlockUuid, Key, RunId, encode_key
 from refold.model.pipeline import Pipeline
 from refold.ports.clock import SystemClock
-from refold.ports.executor import Batch, BlockTask, Failure, Finished, Produced, Report, RunContext, Source, Span, Spans
-from refold.ports.output_store import ChunkRef, OutputStore
+from refold.ports.executor import BlockTask, Failure, Finished, Produced, Report, RunContext, Source
+from refold.ports.output_store import ChunkBuilder, ChunkRef, Item
 from refold.ports.run_store import (
     BlockRunRow,
     ChunkRow,
@@ -46,8 +48,6 @@ from refold.scheduler.events import Outcome
 from refold.scheduler.planning import make_plan
 from refold.scheduler.status import Status
 
-_EVERYTHING = 2**62
-"""Credit of a generator whose items nobody waits for."""
 _ENDS: Mapping[Outcome, tuple[Status, RunStatus]] = {
     Outcome.COMPLETED: (Status.COMPLETED, RunStatus.COMPLETED),
     Outcome.COMPLETED_FALSE: (Status.COMPLETED_FALSE, RunStatus.COMPLETED),
@@ -91,25 +91,28 @@ def run_block(
     Raises BadInputError when it cannot be run: then nothing was started and nothing written. A block that fails raises
     nothing: the result says so.
     """
-    prepared = _prepare(pipeline, block_uuid)
+    prepared = prepare_block(pipeline, block_uuid)
     number = len(prepared.blocks) - 1
     uuid = prepared.blocks[number].uuid
-    plan = PlanSnapshot(prepared.snapshot, f"pipeline `{pipeline.uuid}`")
-    origins = Origins(pipeline, plan, plan[uuid])
+    options = RunOptions(dict(variables or {}), run_tests, ExecutorKind.INLINE)
+    plan = PlanSnapshot(prepared.snapshot(options.variables), f"pipeline `{pipeline.uuid}`")
+    search = OriginSearch(pipeline, plan, plan[uuid])
     store = open_project_store(pipeline.project)
     try:
-        found = origins.find(child)
-        options = RunOptions(dict(variables or {}), run_tests, ExecutorKind.INLINE)
+        found = search.find(child)
         execution = _begin(store, prepared, uuid, found, options)
         execution.drive(number)
         return _result(RunReader(pipeline.project, store.get(execution.context.run), store), uuid, execution)
     finally:
-        origins.close()
+        search.close()
         store.close()
 
 
-def _prepare(pipeline: Pipeline, uuid: str) -> PreparedPipeline:
-    """The block and all that is upstream of it; only its own files are read. Raises BadInputError."""
+def prepare_block(pipeline: Pipeline, uuid: str) -> PreparedPipeline:
+    """The block, as the last one, and all that is upstream of it; only files that it runs with are read.
+
+    Raises BadInputError.
+    """
     block = pipeline.block(uuid)
     if block.uuid not in pipeline.order:
         attached = block.type in {BlockType.CALLBACK, BlockType.CONDITIONAL}
@@ -123,7 +126,9 @@ def _prepare(pipeline: Pipeline, uuid: str) -> PreparedPipeline:
         if each.uuid in wanted:
             wanted.update(each.upstream_blocks)
     sources: dict[BlockUuid, Source] = {}
-    for needed in (block, *(pipeline.block(attached) for attached in (*block.conditionals, *block.callbacks))):
+    folding = (each for each in map(pipeline.block, block.upstream_blocks) if _folds_with_its_file(each))
+    attached_blocks = map(pipeline.block, (*block.conditionals, *block.callbacks))
+    for needed in (block, *attached_blocks, *folding):
         require_language(needed.uuid, needed.language)
         if not needed.file.is_file():
             raise BadInputError(
@@ -133,7 +138,9 @@ def _prepare(pipeline: Pipeline, uuid: str) -> PreparedPipeline:
         sources[needed.uuid] = source_of(needed)
     ancestors = [each for each in pipeline.running_blocks if each.uuid in wanted and each.uuid != block.uuid]
     blocks = [*ancestors, block]
-    return PreparedPipeline(pipeline, make_plan(blocks), sources, blocks)
+    # What is tolerated is said of blocks that may not be among these, and nothing is judged here.
+    judged = [replace(each, dynamic=replace(each.dynamic, tolerance=None)) for each in blocks]
+    return PreparedPipeline(pipeline, make_plan(judged), sources, blocks)
 
 
 @dataclass(slots=True)
@@ -144,8 +151,7 @@ class _Execution:
     lease: Lease
     context: RunContext
     task: BlockTask
-    origins: Sequence[Origin]
-    key: Key
+    origins: Origins
     chunks: Chunks = field(default_factory=Chunks)
     rows: WriteBatch = field(default_factory=WriteBatch)
     failure: Failure | None = None
@@ -154,11 +160,11 @@ class _Execution:
         """Executes the block run and stores what it comes to. Raises StoreError when that cannot be stored."""
         ended = False
         try:
-            trail = self._copy_items()
+            self._copy_items()
             executor = InlineExecutor(open_outputs)
             executor.open_run(self.context, (self.task,))
             try:
-                executor.submit(self._batch(number, trail))
+                executor.submit(self.origins.inputs.batch(self.context.run, number))
                 with cancelled_by_ctrl_c(executor.interrupt):
                     reports = outside_loop(lambda: executor.wait(0.0))
             finally:
@@ -170,39 +176,30 @@ class _Execution:
                 with contextlib.suppress(StoreError):
                     self.store.finish(self.lease, WriteBatch(), RunStatus.FAILED, SystemClock().now())
 
-    def _batch(self, number: int, trail: tuple[Spans, ...]) -> Batch:
-        return Batch(
-            id=0,
-            run=self.context.run,
-            block=number,
-            length=1,
-            inputs=tuple(origin.spans for origin in self.origins),
-            keys=tuple((index,) for index in self.key),
-            trail=trail,
-            credit=_EVERYTHING,
-        )
+    @property
+    def key(self) -> Key:
+        """The block run's key."""
+        return self.origins.inputs.key
 
-    def _copy_items(self) -> tuple[Spans, ...]:
-        """Puts the items that the run stands at into its own folder; where each lies, axis by axis."""
-        items = [item for origin in self.origins for item in origin.axes]
-        if not items:
-            return ()
+    def _copy_items(self) -> None:
+        """Puts the items that the run stands at into its own folder."""
         outputs = open_outputs(self.context)
         try:
-            trail = tuple(self._copy_item(outputs, number, item) for number, item in enumerate(items))
+            for number, (position, item) in enumerate(self.origins.items):
+                if item is not None:
+                    self._copy_item(outputs.builder(f"items-{number}"), position, item)
         finally:
             outputs.close()
-        return trail
 
-    def _copy_item(self, outputs: OutputStore, number: int, item: AxisItem) -> Spans:
-        builder = outputs.builder(f"items-{number}")
-        builder.add_item(item.item)
+    def _copy_item(self, builder: ChunkBuilder, position: Position, item: Item) -> None:
+        builder.add_item(item)
         named, fingerprints = builder.named(), builder.fingerprints()
-        ref = builder.publish()
-        row = ItemsRow(item.dynamic, encode_key(item.key), item.index, 1, self._chunk(ref), 0, named, fingerprints)
+        chunk = self._chunk(builder.publish())
+        row = ItemsRow(
+            position.block, encode_key(position.giver), position.item, 1, chunk, 0, named, fingerprints
+        )  # fmt: skip
         if not any(known[:3] == row[:3] for known in self.rows.items):
             self.rows.items.append(row)
-        return (Span(ref, 0, 1),)
 
     def _chunk(self, ref: ChunkRef) -> int:
         number, new = self.chunks.add(ref)
@@ -247,16 +244,16 @@ class _Execution:
 
 
 def _begin(
-    store: RunStore, prepared: PreparedPipeline, block: BlockUuid, origins: Sequence[Origin], options: RunOptions
+    store: RunStore, prepared: PreparedPipeline, block: BlockUuid, origins: Origins, options: RunOptions
 ) -> _Execution:
     """Stores the run as begun."""
     clock = SystemClock()
     run, now = new_run_id(clock), clock.now()
     pipeline = prepared.pipeline
-    asked = {**options.as_json(), "block": block}
-    store.create(
-        NewRun(run, str(pipeline.project.path), pipeline.uuid, now, options.variables, asked, prepared.snapshot)
-    )
+    items: list[JsonValue] = [position.as_json() for position, _ in origins.items]
+    asked: dict[str, JsonValue] = {**options.as_json(), "block": block, "items": items}
+    blocks = prepared.snapshot(options.variables)
+    store.create(NewRun(run, str(pipeline.project.path), pipeline.uuid, now, options.variables, asked, blocks))
     lease = store.acquire(run, this_process(), now, LEASE_SECONDS)
     return _Execution(
         store=store,
@@ -264,8 +261,12 @@ def _begin(
         context=make_context(prepared, run, options.variables, now, options.run_tests),
         task=make_task(prepared, len(prepared.blocks) - 1, run),
         origins=origins,
-        key=tuple(item.index for origin in origins for item in origin.axes),
     )
+
+
+def _folds_with_its_file(block: Block) -> bool:
+    """Whether a fold over the block calls a function of its file."""
+    return block.dynamic.reduction.strategy not in STRATEGIES
 
 
 def _result(reader: RunReader, block: BlockUuid, execution: _Execution) -> SingleBlockResult:
@@ -273,12 +274,17 @@ def _result(reader: RunReader, block: BlockUuid, execution: _Execution) -> Singl
     row = reader.store.block_run(reader.record.id, block, encode_key(execution.key))
     status = Status.FAILED if row is None else Status(row.status)
     value = reader.output(uuid) if status in COMPLETED else None
-    shown = value
-    if execution.key and not execution.task.dynamic and isinstance(value, list | tuple) and len(value) == 1:
-        shown = value[0]
+    shown = unwrapped(value, execution.task)
     printed = list(reader.logs())
     reader.outputs.close()
     return SingleBlockResult(uuid, value, shown, reader.record.id, status.word, execution.failure, printed)
+
+
+def unwrapped(value: object, task: BlockTask) -> object:
+    """What a block returned as people see it: the one output of a dynamic child is unwrapped, `[x]` shows `x`."""
+    if task.axes and not task.dynamic and isinstance(value, list | tuple) and len(value) == 1:
+        return value[0]
+    return value
 
 
 def _counts(status: Status) -> JsonValue:

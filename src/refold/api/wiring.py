@@ -6,6 +6,7 @@ import os
 from enum import StrEnum
 from pathlib import Path
 
+from refold.errors import StoreError
 from refold.executors.inline import InlineExecutor
 from refold.executors.processes import ProcessExecutor
 from refold.model.keys import PipelineUuid, RunId
@@ -61,6 +62,18 @@ def latest_folder(project: Project, pipeline: PipelineUuid) -> Path:
 def run_folder(project: Project, pipeline: PipelineUuid, run: RunId) -> Path:
     """Where a pipeline run keeps its segments and logs."""
     return latest_folder(project, pipeline) / RUNS / run
+
+
+def make_run_folder(context: RunContext) -> None:
+    """Makes the folder of a pipeline run. Raises StoreError when nothing could be written there."""
+    try:
+        context.run_folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"nothing was started: the folder of the run's outputs cannot be made: {error.strerror or error}",
+            where=str(context.run_folder),
+            fix="Make the folder above it one that you may write to, or move away the file that is in its place.",
+        ) from error
 
 
 def open_outputs(context: RunContext) -> OutputStore:

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from refold.cli import project_commands, reading_commands, run_command
+from refold.cli import explaining_commands, plan_command, project_commands, reading_commands, run_command
 from refold.cli.command_group import CommandGroup
+from refold.cli.run_request import RunRequest, command_of
 
 _SETTINGS = {"help_option_names": ["--help", "-h"]}
 
@@ -47,8 +48,8 @@ def refold_app() -> typer.Typer:
         """Run data pipelines that unfold at runtime and fold back exactly."""
 
     app.command()(project_commands.init)
-    app.command()(run_command.run)
-    app.command()(reading_commands.plan)
+    app.command()(command_of(RunRequest, run_command.run))
+    app.command()(plan_command.plan)
     add_shared_commands(app)
     app.command()(project_commands.clean)
     app.command()(project_commands.install)
@@ -62,8 +63,10 @@ def add_shared_commands(app: typer.Typer) -> None:
         reading_commands.show,
         reading_commands.block_runs,
         reading_commands.output,
-        reading_commands.trace,
+        explaining_commands.trace,
+        explaining_commands.why,
         reading_commands.logs,
+        explaining_commands.debug,
         run_command.retry,
         project_commands.cancel,
     ):

@@ -5,29 +5,20 @@ Flags that mean something here are honoured. The others are accepted, and a line
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from refold.cli import project_commands, reading_commands
+from refold.cli import plan_command, project_commands, run_command
 from refold.cli.app import VersionOption, add_shared_commands, make_app
 from refold.cli.command_group import BAD_INPUT, note
 from refold.cli.duration import parse_duration
-from refold.cli.options import (
-    BlockOption,
-    ChildOption,
-    ExecutorOption,
-    JsonOption,
-    NoTestsOption,
-    PipelineArgument,
-    ProjectArgument,
-    RuntimeVars,
-    TestOption,
-    WorkersOption,
-)
+from refold.cli.options import ProjectArgument
 from refold.cli.project_folder import project_at
-from refold.cli.run_command import RunRequest, run_requested
+from refold.cli.run_request import RunRequest, command_of
 from refold.errors import BadInputError
 from refold.model.block import JsonValue
 from refold.model.project import Project
@@ -54,11 +45,11 @@ def mage_app() -> typer.Typer:
         """Refold under Mage's names. There is no server: a run is a command."""
 
     app.command()(init)
-    app.command()(run)
+    app.command()(command_of(MageRunRequest, run))
     app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(start)
     app.command()(clean_cached_variables)
     app.command()(clean_old_logs)
-    app.command()(reading_commands.plan)
+    app.command()(plan_command.plan)
     add_shared_commands(app)
     app.command()(project_commands.clean)
     app.command()(project_commands.install)
@@ -78,60 +69,50 @@ def init(
     )
 
 
-def run(
-    project: ProjectArgument,
-    pipeline: PipelineArgument,
-    runtime_vars: RuntimeVars = None,
-    test: TestOption = False,
-    no_tests: NoTestsOption = False,
-    block_uuid: BlockOption = None,
-    child: ChildOption = None,
-    executor: ExecutorOption = None,
-    workers: WorkersOption = None,
-    as_json: JsonOption = False,
+@dataclass(frozen=True)
+class MageRunRequest(RunRequest):
+    """What `mage run` takes beyond what `refold run` does."""
+
     execution_partition: Annotated[
         str | None, typer.Option("--execution-partition", help="Given to blocks as `execution_partition`.")
-    ] = None,
-    skip_sensors: Annotated[bool, typer.Option("--skip-sensors", help="Sensors count as saying yes.")] = False,
+    ] = None
+    skip_sensors: Annotated[bool, typer.Option("--skip-sensors", help="Sensors count as saying yes.")] = False
     executor_type: Annotated[
         str | None, typer.Option("--executor-type", help="`local_python`; others do nothing here.")
-    ] = None,
-    callback_url: Annotated[str | None, typer.Option("--callback-url", help=_IGNORED)] = None,
-    block_run_id: Annotated[str | None, typer.Option("--block-run-id", help=_IGNORED)] = None,
-    pipeline_run_id: Annotated[str | None, typer.Option("--pipeline-run-id", help=_IGNORED)] = None,
+    ] = None
+    callback_url: Annotated[str | None, typer.Option("--callback-url", help=_IGNORED)] = None
+    block_run_id: Annotated[str | None, typer.Option("--block-run-id", help=_IGNORED)] = None
+    pipeline_run_id: Annotated[str | None, typer.Option("--pipeline-run-id", help=_IGNORED)] = None
     template_runtime_configuration: Annotated[
         str | None, typer.Option("--template-runtime-configuration", help=_IGNORED)
-    ] = None,
-) -> None:
-    """Run a pipeline and show its progress."""
-    _say_ignored(
-        {
-            "--executor-type": None if executor_type in _LOCAL else executor_type,
-            "--callback-url": callback_url,
-            "--block-run-id": block_run_id,
-            "--pipeline-run-id": pipeline_run_id,
-            "--template-runtime-configuration": template_runtime_configuration,
+    ] = None
+
+    @property
+    def more_variables(self) -> Mapping[str, JsonValue]:
+        """Variables under those of `--runtime-vars`."""
+        return {} if self.execution_partition is None else {"execution_partition": self.execution_partition}
+
+    @property
+    def run_sensors(self) -> bool:
+        """Whether sensors are asked."""
+        return not self.skip_sensors
+
+    @property
+    def ignored(self) -> dict[str, str | None]:
+        """Flags that do nothing here."""
+        return {
+            "--executor-type": None if self.executor_type in _LOCAL else self.executor_type,
+            "--callback-url": self.callback_url,
+            "--block-run-id": self.block_run_id,
+            "--pipeline-run-id": self.pipeline_run_id,
+            "--template-runtime-configuration": self.template_runtime_configuration,
         }
-    )
-    more: dict[str, JsonValue] = {}
-    if execution_partition is not None:
-        more["execution_partition"] = execution_partition
-    run_requested(
-        RunRequest(
-            project=project,
-            pipeline=pipeline,
-            runtime_vars=runtime_vars,
-            more_variables=more,
-            show_tests=test,
-            run_tests=not no_tests,
-            run_sensors=not skip_sensors,
-            block=block_uuid,
-            child=child,
-            executor=executor,
-            workers=workers,
-            as_json=as_json,
-        )
-    )
+
+
+def run(request: MageRunRequest) -> None:
+    """Run a pipeline and show its progress."""
+    _say_ignored(request.ignored)
+    run_command.run(request)
 
 
 def start() -> None:

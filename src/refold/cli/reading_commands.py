@@ -1,4 +1,4 @@
-"""Commands that read: plan, runs, show, block-runs, output, trace, logs."""
+"""Commands that read runs: runs, show, block-runs, output, logs."""
 
 from __future__ import annotations
 
@@ -9,66 +9,22 @@ from typing import Annotated
 
 import typer
 
-from refold.api.planning_view import PlanView, describe_plan
 from refold.api.reading import BlockRunView, RunReader, list_runs
-from refold.cli.command_group import note_warnings
 from refold.cli.duration import duration_text
 from refold.cli.options import (
     BlockRunArgument,
     JsonOption,
     OptionalProject,
-    PipelineArgument,
-    ProjectArgument,
     ProjectOption,
     RunArgument,
 )
 from refold.cli.output_format import clock_time, iso_time, json_line, json_of, local_time, value_text
-from refold.cli.project_folder import project_around, project_at
+from refold.cli.project_folder import project_around
 from refold.cli.run_report import report_lines
 from refold.cli.text_table import one_line, table_lines
 from refold.executors.capture import LogLine
 from refold.model.block import JsonValue
 from refold.model.keys import encode_key, parse_block_run_uuid
-from refold.model.pipeline import Pipeline
-
-
-def plan(project: ProjectArgument, pipeline: PipelineArgument, as_json: JsonOption = False) -> None:
-    """Show what would run, and run nothing."""
-    found = Pipeline.get(pipeline, project_at(project))
-    note_warnings(found.warnings)
-    view = describe_plan(found)
-    if as_json:
-        print(json_line(_plan_json(view)))
-        return
-    rows = (
-        (
-            block.uuid,
-            block.type.value + (", dynamic" if block.dynamic else ""),
-            block.count,
-            ", ".join(f"[{each}]" if each in block.reduces else each for each in block.upstreams) or "-",
-        )
-        for block in view.blocks
-    )
-    for line in table_lines(("block", "type", "runs", "upstreams ([all in one list])"), rows):
-        print(line)
-
-
-def _plan_json(view: PlanView) -> JsonValue:
-    return {
-        "pipeline_uuid": view.pipeline_uuid,
-        "blocks": [
-            {
-                "uuid": block.uuid,
-                "type": block.type.value,
-                "upstream_blocks": [*block.upstreams],
-                "reduced_upstream_blocks": [*block.reduces],
-                "axes": [*block.axes],
-                "dynamic": block.dynamic,
-                "runs": block.count,
-            }
-            for block in view.blocks
-        ],
-    }
 
 
 def runs(
@@ -161,36 +117,6 @@ def output(
     with closing(RunReader.open(run, project_around(project))) as reader:
         value = reader.output(block_run)
         print(json_line(json_of(value)) if as_json else value_text(value))
-
-
-def trace(
-    run: RunArgument, block_run: BlockRunArgument, project: ProjectOption = None, as_json: JsonOption = False
-) -> None:
-    """Show where the inputs of a block run came from."""
-    with closing(RunReader.open(run, project_around(project))) as reader:
-        entries = reader.trace(block_run)
-        if as_json:
-            for entry in entries:
-                fields: JsonValue = {
-                    "upstream": entry.upstream,
-                    "index": entry.index,
-                    "block_run_uuid": entry.block_run_uuid,
-                    "element": entry.element,
-                }
-                sys.stdout.write(f"{json_line(fields)}\n")
-            return
-        rows = (
-            (entry.upstream, _position(entry.index), entry.block_run_uuid, _position(entry.element))
-            for entry in entries
-        )
-        for line in table_lines(
-            ("upstream", "index in list", "from block run", "its element"), rows, frozenset({1, 3})
-        ):
-            sys.stdout.write(f"{line}\n")
-
-
-def _position(position: int | None) -> str:
-    return "-" if position is None else str(position)
 
 
 def logs(

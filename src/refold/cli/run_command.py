@@ -3,43 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from refold.api.reading import RunReader
-from refold.api.running import RunOptions, retry_run, run_pipeline
+from refold.api.running import retry_run, run_pipeline
 from refold.api.single_block import run_block
-from refold.api.wiring import ExecutorKind
 from refold.cli.block_report import report_block
 from refold.cli.command_group import FAILED, note, note_warnings
-from refold.cli.options import (
-    BlockOption,
-    ChildOption,
-    ExecutorChoice,
-    ExecutorOption,
-    JsonOption,
-    NoTestsOption,
-    PipelineArgument,
-    ProjectArgument,
-    ProjectOption,
-    RunArgument,
-    RuntimeVars,
-    TestOption,
-    WorkersOption,
-)
+from refold.cli.options import JsonOption, ProjectOption, RunArgument
 from refold.cli.output_format import json_line, stdout_for
 from refold.cli.progress_view import open_view
 from refold.cli.project_folder import project_around, project_at, project_option
 from refold.cli.run_report import lines_of_tests, report_lines
-from refold.cli.runtime_variables import parse_runtime_variables
+from refold.cli.run_request import RunRequest
 from refold.engine.engine import Observer
-from refold.errors import BadInputError, StoreError
-from refold.model.block import JsonValue
+from refold.errors import StoreError
 from refold.model.keys import RunId
 from refold.model.pipeline import Pipeline
 from refold.model.project import Project
@@ -55,83 +38,21 @@ class Shown:
     """Whether the results of tests are."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """A run as the command line asks for it, not yet checked."""
-
-    project: Path
-    pipeline: str
-    runtime_vars: str | None = None
-    """JSON."""
-    more_variables: Mapping[str, JsonValue] = field(default_factory=dict)
-    """Under those of `runtime_vars`."""
-    show_tests: bool = False
-    run_tests: bool = True
-    run_sensors: bool = True
-    block: str | None = None
-    """The block to run alone."""
-    child: str | None = None
-    executor: ExecutorChoice | None = None
-    workers: int | None = None
-    as_json: bool = False
-
-
-def run(
-    project: ProjectArgument,
-    pipeline: PipelineArgument,
-    runtime_vars: RuntimeVars = None,
-    test: TestOption = False,
-    no_tests: NoTestsOption = False,
-    block_uuid: BlockOption = None,
-    child: ChildOption = None,
-    executor: ExecutorOption = None,
-    workers: WorkersOption = None,
-    as_json: JsonOption = False,
-) -> None:
+def run(request: RunRequest) -> None:
     """Run a pipeline and show its progress."""
-    run_requested(
-        RunRequest(
-            project=project,
-            pipeline=pipeline,
-            runtime_vars=runtime_vars,
-            show_tests=test,
-            run_tests=not no_tests,
-            block=block_uuid,
-            child=child,
-            executor=executor,
-            workers=workers,
-            as_json=as_json,
-        )
-    )
-
-
-def run_requested(request: RunRequest) -> None:
-    """Runs a pipeline, or one block of it. Raises typer.Exit unless it completed, BadInputError for a wrong request."""
-    if request.show_tests and not request.run_tests:
-        raise BadInputError("--test and --no-tests contradict each other", fix="Give one of them.")
-    if request.block is None and request.child is not None:
-        raise BadInputError("--child names an item of one block", fix="Name the block too: `--block-uuid BLOCK`.")
-    variables = {**request.more_variables, **parse_runtime_variables(request.runtime_vars)}
+    options = request.options()
     pipeline = Pipeline.get(request.pipeline, project_at(request.project))
     note_warnings(pipeline.warnings)
-    if request.block is not None:
+    if request.block_uuid is not None:
         if request.executor is not None or request.workers is not None:
             note("note: one block runs in this process; --executor and --workers have no meaning for it")
         with stdout_for(request.as_json):
-            result = run_block(pipeline, request.block, request.child, variables, request.run_tests)
+            result = run_block(pipeline, request.block_uuid, request.child, options.variables, options.run_tests)
         report_block(result, request.as_json)
         return
-    kind = ExecutorKind.AUTO if request.executor is None else request.executor.kind
-    options = RunOptions(
-        variables=variables,
-        run_tests=request.run_tests,
-        run_sensors=request.run_sensors,
-        executor=kind,
-        workers=request.workers,
-    )
     _watch(
         pipeline,
-        Shown(request.as_json, request.show_tests),
+        Shown(request.as_json, request.test),
         lambda observer: run_pipeline(pipeline, options, observer),
     )
 
@@ -141,6 +62,12 @@ def retry(
     from_block: Annotated[
         str | None, typer.Option("--from-block", metavar="BLOCK", help="Run this block and all that follows anew.")
     ] = None,
+    block_run: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--block-run", metavar="BLOCK_RUN", help="Run this one and what descends from it anew; repeatable."
+        ),
+    ] = None,
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -149,10 +76,11 @@ def retry(
     try:
         record, store = reader.record, reader.store
         pipeline = Pipeline.get(record.pipeline_uuid, reader.project)
+        named = [(block.uuid, key) for block, key in map(reader.resolve, block_run or ())]
         _watch(
             pipeline,
             Shown(as_json),
-            lambda observer: retry_run(pipeline, record, store, from_block, observer),
+            lambda observer: retry_run(pipeline, record, store, from_block, observer, named),
             record.id,
         )
     finally:

@@ -13,6 +13,7 @@ from refold.cli.text_table import one_line, table_lines
 from refold.executors.capture import LogLine
 from refold.model.block import JsonValue
 from refold.model.keys import parse_block_run_uuid
+from refold.ports.run_store import RunStatus
 
 _NAMED = 5
 """How many block runs of a kind of failure are named."""
@@ -29,7 +30,8 @@ def report_lines(reader: RunReader) -> Iterator[str]:
     yield ""
     seconds = reader.seconds
     took = "" if seconds is None else f" after {duration_text(seconds)}"
-    yield f"run {reader.record.id} of `{reader.record.pipeline_uuid}`: {reader.status}{took}"
+    tolerated = tolerated_text(failures) if reader.record.status is RunStatus.COMPLETED else ""
+    yield f"run {reader.record.id} of `{reader.record.pipeline_uuid}`: {reader.status}{took}{tolerated}"
     yield from _next_lines(reader, failures)
 
 
@@ -43,6 +45,12 @@ def failure_lines(failures: Sequence[FailureView]) -> Iterator[str]:
             yield f"    {', '.join(named)}{f' and {more:,} more' if more > 0 else ''}"
     if failures:
         yield ""
+
+
+def tolerated_text(failures: Sequence[FailureView]) -> str:
+    """Of a completed run: how many of its block runs failed; empty where none did."""
+    count = sum(failure.count for failure in failures)
+    return f"; {count:,} {'failure was' if count == 1 else 'failures were'} tolerated" if count else ""
 
 
 def count_lines(blocks: JsonValue) -> Iterator[str]:

@@ -11,10 +11,11 @@ from refold.errors import BlockTimeoutError
 from refold.executors.block_call import Call
 from refold.executors.capture import set_speaker
 from refold.executors.cursor import MANY, PutCursor
-from refold.executors.event_loops import run_coroutine
 from refold.executors.failures import failure_of
+from refold.executors.interrupts import Cancelled, Overdue
 from refold.executors.open_run import OpenRun
 from refold.executors.reporter import Reporter
+from refold.languages.event_loops import run_coroutine
 from refold.languages.python.block_function import CallbackStatus
 from refold.ports.executor import Batch
 from refold.ports.output_store import Output
@@ -99,7 +100,6 @@ class AsyncBatch:
         started = time.time()
         call: Call | None = None
         limit: asyncio.Timeout | None = None
-        timeout = self._opened.tasks[self._batch.block].timeout
         set_speaker(None)
         self._turn()
         try:
@@ -109,18 +109,22 @@ class AsyncBatch:
             if not holds:
                 self._reporter.ended(position, Outcome.CONDITION_FAILED, started, time.time())
                 return
-            async with asyncio.timeout(timeout) as limit:
+            async with asyncio.timeout(call.time_left()) as limit:
                 returned = await cast("Awaitable[object]", call.main())
+            call.check_time()
             self._complete(call, position, returned, started)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, Cancelled):
             self._end(call, position, started, Outcome.CANCELLED, None)
-        except TimeoutError as error:
-            overdue = limit is not None and limit.expired()
-            shown = BlockTimeoutError(f"ran longer than its timeout of {timeout:g} seconds") if overdue else error
-            self._end(call, position, started, Outcome.FAILED, shown)
+        except (TimeoutError, Overdue) as error:
+            overdue = isinstance(error, Overdue) or (limit is not None and limit.expired())
+            self._end(call, position, started, Outcome.FAILED, self._late() if overdue else error)
         except BaseException as error:  # sys.exit and the like end the child, never the worker
             self._end(call, position, started, Outcome.FAILED, error)
             self._turn()
+
+    def _late(self) -> BlockTimeoutError:
+        timeout = self._opened.tasks[self._batch.block].timeout
+        return BlockTimeoutError(f"ran longer than its timeout of {timeout:g} seconds")
 
     def _complete(self, call: Call, position: int, returned: object, started: float) -> None:
         outcome, output = self._judge(call, returned)

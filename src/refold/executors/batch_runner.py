@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from types import AsyncGeneratorType, GeneratorType
 
 from refold.errors import BlockError, BlockTimeoutError, RefoldError, StoreError
 from refold.executors.async_batch import AsyncBatch
-from refold.executors.batch_inputs import BatchInputs
 from refold.executors.block_call import Call
 from refold.executors.block_code import BlockCode, make_importable
 from refold.executors.capture import Capture, LogWriter, execute_child
-from refold.executors.cursor import IDLE, LOADING, PutCursor
-from refold.executors.failures import failure_of
+from refold.executors.cursor import FOLDING, IDLE, LOADING, PutCursor
+from refold.executors.execution import Execution
+from refold.executors.failures import CANCELLED_FOLD, failure_of
+from refold.executors.folds import Folds
 from refold.executors.interrupts import Cancelled, Interrupts, Overdue
 from refold.executors.open_run import OpenRun
 from refold.executors.production import Production
@@ -27,61 +26,14 @@ from refold.languages.project_context import set_repo_path
 from refold.languages.python.block_function import CallbackStatus
 from refold.languages.unfolding import unfold
 from refold.model.block import BlockType
-from refold.model.keys import RunId
-from refold.ports.executor import Batch, BlockTask, RunContext
+from refold.model.keys import RunId, block_run_uuid
+from refold.ports.executor import Batch, BlockTask, FoldBatch, RunContext
 from refold.ports.output_store import ChunkRef, Output, OutputStore
 from refold.scheduler.events import Outcome
 
 OpenStore = Callable[[RunContext], OutputStore]
 
 _LOG = logging.getLogger("refold.blocks")
-
-
-@dataclass(slots=True)
-class _Execution:
-    """A batch that is being executed; generators of it may be paused."""
-
-    batch: Batch
-    run: OpenRun
-    task: BlockTask
-    inputs: BatchInputs
-    item_chunks: list[ChunkRef] = field(default_factory=list)
-    call: Call | None = None
-    """The call of the run that is being executed."""
-    producing: dict[int, tuple[Production, Call]] = field(default_factory=dict)
-    """Generators that are not exhausted."""
-    begun: int = 0
-    """How many runs have begun."""
-    until: int = field(init=False)
-    """How many will; fewer than all once the others were taken back."""
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __post_init__(self) -> None:
-        self.until = self.batch.length
-
-    def next_position(self) -> int | None:
-        """The run that begins now; None when no more do."""
-        with self.lock:
-            if self.begun >= self.until:
-                return None
-            self.begun += 1
-            return self.begun - 1
-
-    def take_back(self) -> range:
-        """The runs that have not begun, and will not."""
-        with self.lock:
-            taken = range(self.begun, self.until)
-            self.until = self.begun
-            return taken
-
-    def make_call(self, code: BlockCode, position: int) -> Call:
-        """What is called for a run. Raises StoreError when an input cannot be read."""
-        inputs = self.inputs
-        name, keywords = partial(inputs.uuid, position), partial(inputs.keywords, position)
-        mage_outputs = self.run.context.mage_outputs
-        call = Call(position, time.time(), code, inputs.arguments(position), keywords, name, mage_outputs)
-        self.call = call
-        return call
 
 
 class BatchRunner:
@@ -97,7 +49,7 @@ class BatchRunner:
         self._interrupts = interrupts
         self._put_cursor = put_cursor
         self._runs: dict[RunId, OpenRun] = {}
-        self._executions: dict[int, _Execution] = {}
+        self._executions: dict[int, Execution] = {}
         self._current: RunId | None = None
         """The pipeline run of which something is being executed."""
 
@@ -151,7 +103,7 @@ class BatchRunner:
         """Executes a batch; all of it is reported afterwards, but for paused generators."""
         opened = self._runs[batch.run]
         task = opened.tasks[batch.block]
-        execution = _Execution(batch, opened, task, BatchInputs(opened.store, opened.context, task, batch))
+        execution = Execution.of(batch, opened, self._interrupts)
         self._executions[batch.id] = execution
         self._enter(execution)
         self._put_cursor(batch.id, LOADING, time.monotonic())
@@ -197,33 +149,57 @@ class BatchRunner:
                     self._attempt(execution, position, _cancel)
             self._leave(execution)
 
-    def _enter(self, execution: _Execution) -> None:
-        self._current = execution.batch.run
-        self.capture.log = execution.run.log
-        set_repo_path(execution.run.context.project)
-        self._reporter.begin(execution.batch, execution.run, partial(self._published, execution))
+    def fold(self, batch: FoldBatch) -> None:
+        """Folds ahead of who will read; told of at once, whatever it comes to."""
+        opened = self._runs[batch.run]
+        task = opened.tasks[batch.block]
+        assert task.folds_own is not None
+        self._reporter.flush()
+        self._enter_run(opened)
+        self._put_cursor(batch.id, FOLDING, time.monotonic())
+        execute_child(partial(block_run_uuid, task.block), self.capture)
+        try:
+            folded = Folds(opened, self._interrupts).ahead(batch, task.folds_own)
+            self._reporter.folded(batch.id, opened, folded)
+        except Cancelled:
+            self._reporter.not_folded(batch.id, opened, CANCELLED_FOLD)
+        except BaseException as error:  # sys.exit of what is read or folded ends the fold, never the worker
+            self._reporter.not_folded(batch.id, opened, failure_of(error))
+        self._leave_run(opened, batch.id)
 
-    def _leave(self, execution: _Execution) -> None:
+    def _enter_run(self, opened: OpenRun) -> None:
+        self._current = opened.context.run
+        self.capture.log = opened.log
+        set_repo_path(opened.context.project)
+
+    def _leave_run(self, opened: OpenRun, batch: int) -> None:
         self._current = None
         execute_child(None, self.capture)
-        self._put_cursor(execution.batch.id, IDLE, 0.0)
+        self._put_cursor(batch, IDLE, 0.0)
+        opened.log.flush()
+
+    def _enter(self, execution: Execution) -> None:
+        self._enter_run(execution.run)
+        self._reporter.begin(execution.batch, execution.run, partial(self._published, execution))
+
+    def _leave(self, execution: Execution) -> None:
         if not execution.producing:
             del self._executions[execution.batch.id]
-        execution.run.log.flush()
+        self._leave_run(execution.run, execution.batch.id)
 
     def _fail_all(self, batch: Batch, error: RefoldError) -> None:
         now, failure = time.time(), failure_of(error)
         for position in range(batch.length):
             self._reporter.ended(position, Outcome.FAILED, now, now, failure)
 
-    def _run_each(self, execution: _Execution, code: BlockCode) -> None:
+    def _run_each(self, execution: Execution, code: BlockCode) -> None:
         run_one = self._begin_production if execution.task.dynamic else self._run_one
         while not execution.run.cancelled and (position := execution.next_position()) is not None:
             execution.call = None
             self._attempt(execution, position, partial(run_one, execution, code, position))
         self._reporter.handed_back(execution.take_back(), Outcome.CANCELLED)
 
-    def _run_bare(self, execution: _Execution, code: BlockCode) -> None:
+    def _run_bare(self, execution: Execution, code: BlockCode) -> None:
         """Runs that are nothing but a call: there may be a million, so all that they have in common is done once."""
         inputs, number = execution.inputs, execution.batch.id
         function, signature = code.main.function, code.main.signature
@@ -246,16 +222,17 @@ class BatchRunner:
                 self._fail(execution, position, error, started)
         reporter.handed_back(execution.take_back(), Outcome.CANCELLED)
 
-    def _attempt(self, execution: _Execution, position: int, work: Callable[[], None]) -> None:
+    def _attempt(self, execution: Execution, position: int, work: Callable[[], None]) -> None:
         """Does the work of one run; what it raises ends the run, never the worker: `sys.exit` included."""
+        started = time.time()
         self._put_cursor(execution.batch.id, position, time.monotonic())
         execute_child(partial(execution.inputs.uuid, position), self.capture)
         try:
             work()
         except BaseException as error:
-            self._fail(execution, position, error)
+            self._fail(execution, position, error, started)
 
-    def _fail(self, execution: _Execution, position: int, error: BaseException, started: float | None = None) -> None:
+    def _fail(self, execution: Execution, position: int, error: BaseException, started: float) -> None:
         if position in execution.producing:
             _close(execution.producing.pop(position)[0])
         if isinstance(error, Overdue):
@@ -269,17 +246,12 @@ class BatchRunner:
         outcome = Outcome.CANCELLED if failure is None else Outcome.FAILED
         if failure is not None and failure.for_good:
             outcome = Outcome.FAILED_FOR_GOOD
-        self._reporter.ended(position, outcome, call.started if call is not None else started or now, now, failure)
+        self._reporter.ended(position, outcome, call.started if call is not None else started, now, failure)
 
-    def _run_one(self, execution: _Execution, code: BlockCode, position: int) -> None:
+    def _run_one(self, execution: Execution, code: BlockCode, position: int) -> None:
         """One run of a block that is not dynamic."""
         call = execution.make_call(code, position)
-        self._interrupts.enter(execution.task.timeout)
-        try:
-            holds = not code.conditions or call.conditions_hold()
-            outcome, output = judge(execution.task, call, call.main()) if holds else _CONDITION_FAILED
-        finally:
-            self._interrupts.leave()
+        outcome, output = self._interrupts.limited(call.time_left(), partial(_judged, execution.task, call))
         if output is None:
             self._reporter.ended(position, outcome, call.started, time.time())
             return
@@ -287,47 +259,49 @@ class BatchRunner:
             call.succeed(output)
         self._reporter.completed(position, output, outcome, call.started, time.time())
 
-    def _begin_production(self, execution: _Execution, code: BlockCode, position: int) -> None:
+    def _begin_production(self, execution: Execution, code: BlockCode, position: int) -> None:
         """One run of a dynamic block."""
         call = execution.make_call(code, position)
-        self._interrupts.enter(execution.task.timeout)
-        try:
-            holds = not code.conditions or call.conditions_hold()
-            returned = call.returned() if holds else None
-        finally:
-            self._interrupts.leave()
+        holds, returned = self._interrupts.limited(call.time_left(), partial(_returned, call))
         if not holds:
             self._reporter.ended(position, Outcome.CONDITION_FAILED, call.started, time.time())
             return
         batch = execution.batch
         production = Production(
+            task=execution.task,
             position=position,
             unfolded=unfold(returned),
             known=batch.known.get(position, b""),
             scratch=execution.run.scratch_builder() if position in batch.known else None,
             interrupts=self._interrupts,
-            timeout=execution.task.timeout,
             kept=[] if code.tests or code.callbacks else None,
             credit=batch.credit,
             credit_bytes=batch.credit_bytes,
         )
         self._produce(execution, production, call)
 
-    def _produce(self, execution: _Execution, production: Production, call: Call) -> None:
+    def _produce(self, execution: Execution, production: Production, call: Call) -> None:
         """Takes items until there are no more, or the credit is used up."""
         position = production.position
         execution.producing[position] = (production, call)
         if not production.streams:
             production.give_returned(self._reporter)
         else:
-            while production.give_next(self._reporter):
-                if execution.run.cancelled:
-                    raise Cancelled
+            while self._give_next(execution, production):
                 if production.spent() and self._pause(production):
                     return
         self._end_production(execution, production, call)
         del execution.producing[position]
         self._reporter.completed(position, None, Outcome.COMPLETED, call.started, time.time())
+
+    def _give_next(self, execution: Execution, production: Production) -> bool:
+        """Gives a generator's next item; False when there is none."""
+        more = production.give_next(self._reporter)
+        if production.timeout is not None and production.seconds > production.timeout:
+            raise Overdue  # the generator swallowed the one that was raised in it
+        if more and execution.run.cancelled:
+            raise Cancelled
+        return more
 
     def _pause(self, production: Production) -> bool:
         """Gives the slot back, unless a pull came meanwhile."""
@@ -338,7 +312,7 @@ class BatchRunner:
             self._reporter.paused(production.position, production.pulls)
             return True
 
-    def _end_production(self, execution: _Execution, production: Production, call: Call) -> None:
+    def _end_production(self, execution: Execution, production: Production, call: Call) -> None:
         if call.code.tests or call.code.callbacks or not execution.task.axes:
             self._reporter.flush()
         if call.code.tests:
@@ -351,7 +325,7 @@ class BatchRunner:
                 partial(execution.run.store.publish_latest_items, execution.task.block, execution.item_chunks)
             )
 
-    def _published(self, execution: _Execution, chunk: ChunkRef, outputs: list[int]) -> None:
+    def _published(self, execution: Execution, chunk: ChunkRef, outputs: list[int]) -> None:
         """A chunk is there for others; a static block's output becomes the latest."""
         task = execution.task
         if task.dynamic:
@@ -380,6 +354,18 @@ def _close(production: Production) -> None:
 _NO_KEYWORDS: dict[str, object] = {}
 _GENERATORS = (GeneratorType, AsyncGeneratorType)
 _CONDITION_FAILED: tuple[Outcome, Output | None] = (Outcome.CONDITION_FAILED, None)
+
+
+def _judged(task: BlockTask, call: Call) -> tuple[Outcome, Output | None]:
+    """All that is called for a run that is not dynamic; as `judge`."""
+    holds = not call.code.conditions or call.conditions_hold()
+    return judge(task, call, call.main()) if holds else _CONDITION_FAILED
+
+
+def _returned(call: Call) -> tuple[bool, object]:
+    """Whether the conditions hold, and then what the function of a dynamic block returns."""
+    holds = not call.code.conditions or call.conditions_hold()
+    return holds, call.returned() if holds else None
 
 
 def judge(task: BlockTask, call: Call, returned: object) -> tuple[Outcome, Output | None]:

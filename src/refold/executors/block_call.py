@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,9 +12,10 @@ from functools import partial
 from refold.errors import BlockError
 from refold.executors.block_code import BlockCode
 from refold.executors.capture import BlockRunName
-from refold.executors.event_loops import outside_loop, run_coroutine
 from refold.executors.failures import failure_of
+from refold.executors.interrupts import Overdue
 from refold.languages.arguments import Argument, bind
+from refold.languages.event_loops import outside_loop, run_coroutine
 from refold.languages.python.block_function import BlockFunction, Callback, CallbackStatus
 from refold.outputs.codecs import encode
 from refold.ports.output_store import Output
@@ -32,11 +34,23 @@ class Call:
     """The run's position in its batch."""
     started: float
     """Seconds since the epoch."""
+    deadline: float | None
+    """When (monotonic) it must be over; None: it may take its time."""
     code: BlockCode
     arguments: Sequence[Argument]
     keywords: Keywords
     name: BlockRunName
     mage_outputs: bool
+
+    def time_left(self) -> float | None:
+        """Seconds that it may still take."""
+        return None if self.deadline is None else self.deadline - time.monotonic()
+
+    def check_time(self) -> None:
+        """Raises Overdue when no time is left: the function may have swallowed what told it so."""
+        left = self.time_left()
+        if left is not None and left < 0:
+            raise Overdue
 
     def conditions_hold(self) -> bool:
         """Whether all conditions say True; they get the arguments of the block (design 2.7)."""

@@ -1,24 +1,34 @@
 """Prints and logs of block runs: captured one by one, kept as JSON lines in the run's folder.
 
 A line says when, which block run, which stream (`stdout`, `stderr`, `log`), and the text. Threads that a child starts
-belong to it while it runs. What subprocesses or C libraries write past Python's streams goes where the process writes:
-of a worker, to the file `<worker>.out` beside the logs.
+belong to it while it runs, and so do processes that it forks. What subprocesses or C libraries write past Python's
+streams goes where the process writes: of a worker, to the file `<worker>.out` beside the logs. A log never fails a
+block run: what cannot be written is lost, and streams that a block puts in the place of ours last until it is over.
 """
 
 from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import msgspec
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+_HELD = 8192
+"""Bytes of lines that wait at most."""
+_PATIENCE = 0.5
+"""Seconds without a write after which the next line does not wait: it may be the only one for long."""
 
 BlockRunName = Callable[[], str]
 """Gives the block run's uuid; asked only when something is written."""
@@ -43,40 +53,84 @@ class LogLine(msgspec.Struct, frozen=True):
 
 
 class LogWriter:
-    """Appends lines to one file of a run; safe for threads."""
+    """Appends lines to one file of a run; safe for threads, and for processes that a block forks."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: io.BufferedWriter | None = None
+        self._descriptor: int | None = None
+        self._process = os.getpid()
+        self._forked = False
+        self._begin()
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
+        self._lines: list[bytes] = []
+        """What is not written yet."""
+        self._size = 0
+        self._written = 0.0
+        """When (monotonic) something was written last."""
+        self._torn = False
+        """Whether the file may end in half a line."""
 
     def write(self, line: LogLine) -> None:
         """Appends a line. A log that cannot be written is no reason to fail a block run."""
+        data = _encoded(line)
+        if os.getpid() != self._process:  # what waits is the parent's to write, and its lock may be held for ever
+            self._process, self._forked = os.getpid(), True
+            self._begin()
         with self._lock:
-            try:
-                if self._file is None:
-                    self._path.parent.mkdir(parents=True, exist_ok=True)
-                    self._file = self._path.open("ab")
-                self._file.write(msgspec.json.encode(line) + b"\n")
-            except OSError:
-                self._file = None
+            self._lines.append(data)
+            self._size += len(data)
+            # A forked process may end at any moment without a word.
+            if self._forked or self._size >= _HELD or time.monotonic() - self._written > _PATIENCE:
+                self._append()
 
     def flush(self) -> None:
         """Makes what was written readable to others."""
         with self._lock:
-            if self._file is not None:
-                try:
-                    self._file.flush()
-                except OSError:
-                    self._file = None
+            self._append()
 
     def close(self) -> None:
         """Closes the file."""
-        self.flush()
         with self._lock:
-            if self._file is not None:
-                self._file.close()
-                self._file = None
+            self._append()
+            self._let_go()
+
+    def _append(self) -> None:
+        if not self._lines:
+            return
+        data = memoryview((b"\n" if self._torn else b"") + b"".join(self._lines))
+        self._lines.clear()
+        self._size = 0
+        self._written = time.monotonic()
+        try:
+            if self._descriptor is None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+            self._torn = False
+        except OSError:
+            self._torn = True
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._descriptor is not None:
+            with suppress(OSError):
+                os.close(self._descriptor)
+            self._descriptor = None
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _encoded(line: LogLine) -> bytes:
+    """The line as a line of the file; lone surrogates, which no text has, as escapes."""
+    try:
+        return _encode(line) + b"\n"
+    except UnicodeEncodeError:
+        text = line.text.encode("utf-8", "backslashreplace").decode()
+        return _encode(msgspec.structs.replace(line, text=text)) + b"\n"
 
 
 class Capture:
@@ -111,6 +165,8 @@ class _Redirection:
         self._listeners = 0
         self.child: tuple[BlockRunName, Capture] | None = None
         """The one child that this process executes, where it is one: the threads that it started belong to it."""
+        self.streams: tuple[_Stream, _Stream] | None = None
+        """Ours, while anybody listens."""
         self._before = sys.stdout, sys.stderr
         self._level = logging.NOTSET
         self._handler = _LogHandler()
@@ -122,7 +178,8 @@ class _Redirection:
             if self._listeners > 1:
                 return
             self._before = sys.stdout, sys.stderr
-            sys.stdout, sys.stderr = _Stream("stdout", self._before[0]), _Stream("stderr", self._before[1])
+            self.streams = _Stream("stdout", self._before[0]), _Stream("stderr", self._before[1])
+            sys.stdout, sys.stderr = self.streams
             root = logging.getLogger()
             self._level = root.level
             root.addHandler(self._handler)
@@ -139,6 +196,7 @@ class _Redirection:
             root.removeHandler(self._handler)
             root.setLevel(self._level)
             sys.stdout, sys.stderr = self._before
+            self.streams = None
 
     def whose(self) -> tuple[BlockRunName, Capture] | None:
         """Who speaks in this context, and who keeps it; None: nobody."""
@@ -168,12 +226,18 @@ class _Stream(io.TextIOBase):
     """Takes whole lines for the block run that prints them, and passes on what nobody prints."""
 
     encoding = "utf-8"
+    errors = "backslashreplace"
 
     def __init__(self, name: str, beneath: TextIO) -> None:
         self._name = name
         self._beneath = beneath
-        self.unfinished: dict[tuple[int, int], str] = {}
-        """Lines without an end yet, by thread and speaker."""
+        self.unfinished: dict[tuple[int, int], list[str]] = {}
+        """Pieces of lines without an end yet, by thread and speaker."""
+
+    @property
+    def buffer(self) -> _Bytes:
+        """Where bytes are written."""
+        return _Bytes(self)
 
     def writable(self) -> bool:
         return True
@@ -184,17 +248,25 @@ class _Stream(io.TextIOBase):
     def isatty(self) -> bool:
         return False
 
+    def reconfigure(self, **_options: object) -> None:
+        """Does nothing: any text can be written, and a line is kept when it is whole."""
+
+    def close(self) -> None:
+        """Does nothing: the children after the one that closes its streams have them, too."""
+
     def write(self, text: str) -> int:
         whose = _REDIRECTION.whose()
         if whose is None:
             return self._beneath.write(text)
         speaker, listener = whose
         here = (threading.get_ident(), id(speaker))
-        *lines, rest = (self.unfinished.pop(here, "") + text).split("\n")
-        for line in lines:
-            listener.write(speaker, self._name, line)
+        *lines, rest = text.split("\n")
+        if lines:
+            lines[0] = "".join((*self.unfinished.pop(here, ()), lines[0]))
+            for line in lines:
+                listener.write(speaker, self._name, line)
         if rest:
-            self.unfinished[here] = rest
+            self.unfinished.setdefault(here, []).append(rest)
         return len(text)
 
     def flush(self) -> None:
@@ -204,9 +276,30 @@ class _Stream(io.TextIOBase):
     def end_line(self) -> None:
         """The block run is over: a line without an end is a line."""
         speaker, listener = _speaker.get(), _listener.get()
-        rest = self.unfinished.pop((threading.get_ident(), id(speaker)), "")
+        rest = "".join(self.unfinished.pop((threading.get_ident(), id(speaker)), ()))
         if rest and speaker is not None and listener is not None:
             listener.write(speaker, self._name, rest)
+
+
+class _Bytes(io.RawIOBase):
+    """`sys.stdout.buffer`: what is written to it is text in UTF-8."""
+
+    def __init__(self, stream: _Stream) -> None:
+        self._stream = stream
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: ReadableBuffer) -> int:
+        text = bytes(data)
+        self._stream.write(text.decode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Does nothing, as the stream's own."""
 
 
 _REDIRECTION = _Redirection()
@@ -219,7 +312,12 @@ def execute_child(speaker: BlockRunName | None, listener: Capture) -> None:
 
 
 def end_lines() -> None:
-    """The block run is over: what it printed last needs no newline to be kept."""
-    for stream in (sys.stdout, sys.stderr):
-        if type(stream) is _Stream and stream.unfinished:
+    """The block run is over: what it printed last needs no newline to be kept, and the streams are ours again."""
+    streams = _REDIRECTION.streams
+    if streams is None:
+        return
+    if _REDIRECTION.child is not None:
+        sys.stdout, sys.stderr = streams
+    for stream in streams:
+        if stream.unfinished:
             stream.end_line()

@@ -20,6 +20,8 @@ MANY = -2
 """The position of a worker that runs several children at once; since when it heard of none of them."""
 LOADING = -3
 """The position of a worker that loads a block's code: if it dies of that, all the batch's children would."""
+FOLDING = -4
+"""The position of a worker that folds ahead: no child is at work."""
 
 PutCursor = Callable[[int, int, float], None]
 """Notes which child is being executed: batch, position, since when (monotonic seconds)."""

@@ -12,7 +12,7 @@ from refold.executors.batch_runner import BatchRunner, OpenStore
 from refold.executors.interrupts import Interrupts
 from refold.executors.reporter import Reporter
 from refold.model.keys import RunId
-from refold.ports.executor import Batch, BlockTask, Report, RunContext
+from refold.ports.executor import Batch, BlockTask, FoldBatch, Report, RunContext
 
 
 class InlineExecutor:
@@ -39,6 +39,10 @@ class InlineExecutor:
     def submit(self, batch: Batch) -> None:
         """Takes a batch."""
         self._jobs.append(partial(self._runner.run, batch))
+
+    def submit_fold(self, batch: FoldBatch) -> None:
+        """Takes a fold."""
+        self._jobs.append(partial(self._runner.fold, batch))
 
     def pull(self, batch: int, position: int, items: int, size: int) -> None:
         """Lets a producer give more."""

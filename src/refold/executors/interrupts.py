@@ -2,16 +2,24 @@
 
 Both arrive as signals in the main thread and raise there, but only while the user's code is running: what is ours is
 never torn. Code that does not return to the interpreter cannot be interrupted; a worker that is in it is killed by the
-engine when its time is over.
+engine when its time is over. Whether a child was late is judged by the clock at its end: code that swallows the
+exception, or runs in another thread, is late all the same.
 """
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
+from typing import NoReturn, TypeVar
 
+from refold.executors.failures import failure_of
+
+_T = TypeVar("_T")
 _Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
 
 
@@ -29,6 +37,8 @@ class Interrupts:
     def __init__(self) -> None:
         self._in_user_code = False
         self._timed = False
+        self._process = os.getpid()
+        """In which the user's code began."""
         self._before: dict[signal.Signals, _Handler] = {}
 
     def install(self) -> None:
@@ -40,21 +50,39 @@ class Interrupts:
     def uninstall(self) -> None:
         """Gives the signals back."""
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            if handler is not None:  # else not Python's: it cannot be given back
+                signal.signal(number, handler)
         self._before.clear()
 
     def enter(self, timeout: float | None) -> None:
         """The user's code runs from here to `leave`; at most so many seconds."""
         self._timed = timeout is not None and threading.current_thread() is threading.main_thread()
+        self._process = os.getpid()
         self._in_user_code = True
         if self._timed and timeout is not None:
+            if signal.getsignal(signal.SIGALRM) != self._on_alarm:  # the code of an earlier child has taken it
+                signal.signal(signal.SIGALRM, self._on_alarm)
             signal.setitimer(signal.ITIMER_REAL, max(timeout, 1e-6))
 
     def leave(self) -> None:
-        """The user's code has ended."""
+        """The user's code has ended. A process that it forked ends here: there is nothing of ours for it to do."""
+        if os.getpid() != self._process:
+            _end_fork()
         self._in_user_code = False
         if self._timed:
             signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def limited(self, timeout: float | None, work: Callable[[], _T]) -> _T:
+        """What the user's code in `work` returns. Raises Overdue where that took more than so many seconds."""
+        began = time.monotonic()
+        self.enter(timeout)
+        try:
+            result = work()
+        finally:
+            self.leave()
+        if timeout is not None and time.monotonic() - began > timeout:
+            raise Overdue
+        return result
 
     def cancel(self) -> None:
         """Interrupts what the main thread is executing; callable from any thread."""
@@ -62,7 +90,7 @@ class Interrupts:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
 
     def _on_alarm(self, _signal: int, _frame: FrameType | None) -> None:
-        if self._in_user_code:
+        if self._in_user_code and self._timed:  # else it is an alarm that an earlier child has set
             self.leave()
             raise Overdue
 
@@ -70,3 +98,23 @@ class Interrupts:
         if self._in_user_code:
             self.leave()
             raise Cancelled
+
+
+def _end_fork() -> NoReturn:
+    """Ends this process as its own program would."""
+    code = 1
+    try:
+        code = _exit_code(sys.exc_info()[1])
+        sys.stdout.flush()
+    finally:
+        os._exit(code & 0xFF)
+
+
+def _exit_code(error: BaseException | None) -> int:
+    """What `sys.exit` asked for; 1 for another exception, which is shown."""
+    if error is None:
+        return 0
+    if isinstance(error, SystemExit) and isinstance(error.code, int | None):
+        return error.code or 0
+    print(error if isinstance(error, SystemExit) else failure_of(error).traceback, file=sys.stderr)
+    return 1

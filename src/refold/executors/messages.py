@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from refold.model.keys import RunId
-from refold.ports.executor import Batch, BlockTask, Report, RunContext
+from refold.ports.executor import Batch, BlockTask, FoldBatch, Report, RunContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,5 +64,15 @@ class Said(Enum):
     """To a worker: end, when what you have is done."""
 
 
-ToWorker = OpenRunMessage | CloseRunMessage | Batch | PullMessage | RecallMessage | CancelMessage | EagerMessage | Said
+ToWorker = (
+    OpenRunMessage
+    | CloseRunMessage
+    | Batch
+    | FoldBatch
+    | PullMessage
+    | RecallMessage
+    | CancelMessage
+    | EagerMessage
+    | Said
+)
 FromWorker = list[Report] | Said

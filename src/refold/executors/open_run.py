@@ -9,7 +9,11 @@ from refold.errors import BlockFileError, RefoldError
 from refold.executors.block_code import BlockCode
 from refold.executors.capture import LogWriter
 from refold.languages import require_language
-from refold.ports.executor import BlockTask, RunContext
+from refold.languages.python.block_function import BlockFunction
+from refold.languages.python.fold_function import load_fold_function
+from refold.model.block import STRATEGIES
+from refold.model.keys import BlockUuid
+from refold.ports.executor import BlockTask, Folding, RunContext, Source
 from refold.ports.output_store import ChunkBuilder, OutputStore
 
 
@@ -29,6 +33,7 @@ class OpenRun:
     _builder: ChunkBuilder | None = None
     _builders: int = 0
     _code: dict[int, BlockCode | RefoldError] = field(default_factory=dict)
+    _fold_functions: dict[tuple[BlockUuid, str], BlockFunction | RefoldError] = field(default_factory=dict)
 
     def code(self, task: BlockTask) -> BlockCode | RefoldError:
         """The block's code, loaded once; or why it cannot be, which is so for all its runs."""
@@ -45,6 +50,32 @@ class OpenRun:
                 )
             self._code[task.number] = found
         return found
+
+    def fold_function(self, folding: Folding) -> BlockFunction | None:
+        """The function of a block's file that its runs are folded with; None for the strategies of our own.
+
+        Raises BlockFileError, each time again, where the file cannot be loaded or has no such function.
+        """
+        if folding.source is None or folding.strategy in STRATEGIES:
+            return None
+        key = folding.block, folding.strategy
+        found = self._fold_functions.get(key)
+        if found is None:
+            found = self._fold_functions[key] = self._load_fold_function(folding.source, folding.strategy)
+        if isinstance(found, RefoldError):
+            raise found.with_traceback(None)
+        return found
+
+    def _load_fold_function(self, source: Source, name: str) -> BlockFunction | RefoldError:
+        requirements, project = self.context.requirements, self.context.project
+        try:
+            return load_fold_function(
+                source.block, source.path, source.text, name, requirements=requirements, project=project
+            )
+        except RefoldError as error:
+            return error
+        except BaseException as error:  # KeyboardInterrupt and the like end a fold, never the worker
+            return BlockFileError(f"raised {type(error).__name__} while it was loaded", where=str(source.path))
 
     def builder(self) -> ChunkBuilder:
         """The builder of this process's chunks of the run."""

@@ -18,7 +18,7 @@ from refold.errors import RefoldError, WorkerLostError
 from refold.executors.messages import CloseRunMessage, OpenRunMessage, PullMessage, RecallMessage
 from refold.executors.worker_process import WorkerProcess, overdue_error
 from refold.model.keys import RunId
-from refold.ports.executor import Batch, BlockTask, Report, RunContext
+from refold.ports.executor import Batch, BlockTask, FoldBatch, Report, RunContext
 
 SHORT = 0.2
 """Seconds: a worker whose batches are shorter than this is given one ahead."""
@@ -32,6 +32,8 @@ IDLE_SECONDS = 30.0
 """After how long a worker without work goes, beyond the minimum."""
 WARM = 4
 """How many workers are started at once for a run that unfolds, before its items are there."""
+_VAIN = 5
+"""After how many workers in a row that died without a word no more are started."""
 _NOT_MODULES = frozenset({"__pycache__", "node_modules", "venv", "env", "results"})
 
 
@@ -51,6 +53,11 @@ class ProcessExecutor:
         """Which worker has a batch."""
         self._cancelled: dict[RunId, float] = {}
         """When pipeline runs were cancelled."""
+        self._interrupted = False
+        self._cautious = False
+        """Whether some worker died so that nobody could tell which child it died of."""
+        self._vain = 0
+        """How many workers in a row died, and none has said anything meanwhile."""
 
     def open_run(self, context: RunContext, tasks: Sequence[BlockTask]) -> None:
         """A pipeline run begins; workers are started for one that unfolds."""
@@ -69,6 +76,13 @@ class ProcessExecutor:
 
     def submit(self, batch: Batch) -> None:
         """Gives a batch to the worker that has the least to do."""
+        self._hand(batch)
+
+    def submit_fold(self, batch: FoldBatch) -> None:
+        """Gives a fold to the worker that has the least to do."""
+        self._hand(batch)
+
+    def _hand(self, batch: Batch | FoldBatch) -> None:
         worker = self._worker_for(batch.run)
         if not worker.has_opened(batch.run):
             worker.say(self._runs[batch.run])
@@ -90,8 +104,15 @@ class ProcessExecutor:
         for worker in self._workers:
             worker.cancel(run)
 
+    def interrupt(self) -> None:
+        """All runs are about to be cancelled: workers that the same signal ends are no failures of children.
+
+        From a signal handler; `cancel` is to follow.
+        """
+        self._interrupted = True
+
     def wait(self, timeout: float | None) -> list[Report]:
-        """Reports, as soon as there are any; raises RefoldError when workers cannot be started."""
+        """Reports, as soon as there are any; raises RefoldError when workers cannot be started, or do not live."""
         self._share()
         reports: list[Report] = []
         if self._workers:
@@ -102,7 +123,8 @@ class ProcessExecutor:
             heard = worker.listen()
             if heard is None:
                 reports += self._bury(worker)
-            else:
+            elif heard:
+                self._vain = 0
                 reports += heard
         self._kill_overdue()
         self._retire_idle()
@@ -149,7 +171,7 @@ class ProcessExecutor:
                 if not worker.held:
                     self._retire(worker)
                     break
-        worker = WorkerProcess(next(self._names), code)
+        worker = WorkerProcess(next(self._names), code, cautious=self._cautious)
         self._workers.append(worker)
         return worker
 
@@ -164,7 +186,7 @@ class ProcessExecutor:
             for held in worker.held.values():
                 waits = worker.load > 1 and worker.current_batch() != held.batch.id
                 long = held.open > 1 and now - held.sent_at > RECALL_AFTER
-                if not held.recalled and (waits or long):
+                if not held.recalled and (waits or long) and isinstance(held.batch, Batch):
                     held.recalled = True
                     worker.say(RecallMessage(held.batch.id))
 
@@ -184,12 +206,18 @@ class ProcessExecutor:
         """A worker is gone."""
         worker.process.wait()
         self._workers.remove(worker)
-        reports = worker.last_reports(frozenset(self._cancelled))
-        errors = worker.startup_errors()
+        self._cautious = self._cautious or worker.died_unblamed()
+        reports = worker.last_reports(frozenset(self._runs if self._interrupted else self._cancelled))
+        errors = worker.startup_errors().strip() or "it said nothing"
         ready = worker.ready
         worker.close()
-        if not ready and worker.killed_for is None:
-            raise RefoldError(f"a worker process could not start:\n{errors.strip() or 'it said nothing'}")
+        if worker.killed_for is not None or self._interrupted:
+            return reports
+        if not ready:
+            raise RefoldError(f"a worker process could not start:\n{errors}")
+        self._vain += 1
+        if self._vain >= _VAIN:
+            raise RefoldError(f"{_VAIN} worker processes in a row ended without a word; of the last one:\n{errors}")
         return reports
 
     def _retire_idle(self) -> None:
@@ -213,6 +241,9 @@ def _code_of(project: Path) -> object:
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _NOT_MODULES)
         for name in sorted(files):
             if name.endswith(".py"):
-                state = os.stat(os.path.join(folder, name))
+                try:
+                    state = os.stat(os.path.join(folder, name))
+                except OSError:  # a link to nowhere, such as an editor's lock, or a file that has just gone
+                    continue
                 found.append((os.path.join(folder, name), state.st_mtime_ns, state.st_size))
     return project, tuple(found)

@@ -2,38 +2,41 @@
 
 A retried run must give the items that it gave before: its children have already run on them. They are recognised by
 their fingerprints and not stored again; the first other one fails the run for good (design 2.11).
+
+A returned list or frame is looked at whole before any of it is given: how many items there are, what they are called,
+what they wait for. A generator is looked at item by item. More items than `max_child_block_runs` fail the run for good,
+or are left out, as the block says.
 """
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
-from refold.errors import ChangedItemsError
+from refold.errors import ChangedItemsError, ChildLimitError
 from refold.executors.interrupts import Interrupts
 from refold.executors.reporter import Reporter
-from refold.languages.unfolding import (
-    ItemList,
-    ItemRows,
-    ItemStream,
-    LabelCheck,
-    Unfolded,
-    check_labels,
-    label_of,
-    split_yield,
-)
+from refold.languages.dependencies import Dependencies
+from refold.languages.event_loops import outside_loop
+from refold.languages.unfolding import ItemList, ItemRows, ItemStream, Unfolded, split_yield
+from refold.ports.executor import BlockTask, NamedWait
 from refold.ports.output_store import ChunkBuilder, Item
 
 if TYPE_CHECKING:
     import asyncio
+
+_LOG = logging.getLogger("refold.blocks")
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True)
 class Production:
     """The items of one run, given so far and to come."""
 
+    task: BlockTask
     position: int
     unfolded: Unfolded
     known: bytes
@@ -41,7 +44,6 @@ class Production:
     scratch: ChunkBuilder | None
     """Never published: it tells fingerprints, where an earlier attempt gave items."""
     interrupts: Interrupts
-    timeout: float | None
     kept: list[Item] | None
     """A generator's items, where tests or callbacks are to see them; None otherwise."""
     credit: int
@@ -54,10 +56,19 @@ class Production:
     given_bytes: int = 0
     seconds: float = 0.0
     """How long it has been running, pauses left out."""
-    labels: LabelCheck = field(default_factory=LabelCheck)
+    dependencies: Dependencies = field(init=False)
+    """Of a generator, and of a list of which an earlier attempt gave some."""
     paused: bool = False
     _runner: asyncio.Runner | None = None
     """Where an async generator runs."""
+
+    def __post_init__(self) -> None:
+        self.dependencies = Dependencies(self.task)
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that it may run, pauses left out; None: as long as it takes."""
+        return self.task.timeout
 
     @property
     def streams(self) -> bool:
@@ -87,27 +98,45 @@ class Production:
     def give_returned(self, reporter: Reporter) -> None:
         """Gives all items of a returned list or frame.
 
-        Raises DuplicateLabelError before any is given, StoreError, ChangedItemsError.
+        Raises ChildLimitError, DuplicateLabelError and DependencyError before any is given; StoreError,
+        ChangedItemsError.
         """
-        unfolded = self.unfolded
-        assert not isinstance(unfolded, ItemStream)
-        check_labels(unfolded.metadata, len(unfolded))
+        unfolded, cut = self._within_limit()
+        self.unfolded = unfolded
+        waits = Dependencies(self.task).resolve(unfolded.metadata, len(unfolded), cut)
         if isinstance(unfolded, ItemRows):
-            self._give_rows(unfolded, reporter)
-            return
-        if self.scratch is None:
-            reporter.give_all(self.position, unfolded.items())
+            self._give_rows(unfolded, reporter, waits)
+        elif self.scratch is None:
+            reporter.give_all(self.position, unfolded.items(), waits)
             self.given = len(unfolded)
-            return
-        for item in unfolded.items():
-            self._give(item, reporter)
-        self._check_count()
+        else:
+            for item in unfolded.items():
+                self._give(item, reporter)
+            self._check_count()
 
-    def _give_rows(self, rows: ItemRows, reporter: Reporter) -> None:
+    def _within_limit(self) -> tuple[ItemList | ItemRows, bool]:
+        """What is given of a returned list or frame, and whether there was more."""
+        unfolded, limit = self.unfolded, self.task.max_items
+        assert not isinstance(unfolded, ItemStream)
+        if limit is None or len(unfolded) <= limit:
+            return unfolded, False
+        self._exceeded(f"{len(unfolded)} items", limit)
+        return unfolded.first(limit), True
+
+    def _exceeded(self, given: str, limit: int) -> None:
+        """Raises ChildLimitError, or says in the log that some items are left out."""
+        if not self.task.cuts_items:
+            raise ChildLimitError(
+                f"gave {given}, and `max_child_block_runs` admits {limit}",
+                fix="Give fewer, raise the limit, or leave the rest out: `on_max_child_block_runs_exceeded: limit`.",
+            )
+        _LOG.warning("it gave %s; `max_child_block_runs` admits %d, the rest is left out", given, limit)
+
+    def _give_rows(self, rows: ItemRows, reporter: Reporter, waits: Sequence[NamedWait]) -> None:
         self.given = len(rows)
         if self.scratch is None:
             if len(rows):
-                reporter.give_rows(self.position, rows)
+                reporter.give_rows(self.position, rows, waits)
             return
         self.scratch.add_rows(rows.frame, rows.metadata)
         if self.scratch.fingerprints()[-8 * len(rows) :] != self.known:
@@ -116,45 +145,60 @@ class Production:
     def give_next(self, reporter: Reporter) -> bool:
         """Gives a generator's next item; False when there is none. Raises what the generator raises, and as above."""
         try:
-            yielded = self._next()
+            yielded = self._in_user_code(self._advance)
         except (StopIteration, StopAsyncIteration):
-            self._check_count()
-            self.close()
+            self._end_stream()
+            return False
+        if self.given == self.task.max_items:
+            self._exceeded(f"more than {self.given} items", self.given)
+            self._in_user_code(self._stop)
+            self._end_stream(cut=True)
             return False
         item = split_yield(yielded)
-        self.labels.add(label_of(item.metadata))
+        self._give(item, reporter)
         if self.kept is not None:
             self.kept.append(item)
-        self._give(item, reporter)
         return True
 
-    def _next(self) -> object:
+    def _end_stream(self, cut: bool = False) -> None:
+        self.dependencies.finish(cut)
+        self._check_count()
+        self.close()
+
+    def _in_user_code(self, work: Callable[[], _T]) -> _T:
         began = time.monotonic()
-        self.interrupts.enter(None if self.timeout is None else self.timeout - self.seconds)
         try:
-            return self._advance()
+            return self.interrupts.limited(None if self.timeout is None else self.timeout - self.seconds, work)
         finally:
-            self.interrupts.leave()
             self.seconds += time.monotonic() - began
 
     def _advance(self) -> object:
         stream = cast("ItemStream", self.unfolded)
         if not stream.is_async:
-            return next(cast("Iterator[object]", stream.iterator))
+            return next(cast("Generator[object]", stream.iterator))
         if self._runner is None:
             import asyncio
 
             self._runner = asyncio.Runner()
-        return self._runner.run(_next_of(cast("AsyncIterator[object]", stream.iterator)))
+        return _run(self._runner, _next_of, cast("AsyncGenerator[object]", stream.iterator))
+
+    def _stop(self) -> None:
+        """Ends a generator that has more to give, as one that is closed: its `finally` is executed."""
+        stream = cast("ItemStream", self.unfolded)
+        if not stream.is_async:
+            cast("Generator[object]", stream.iterator).close()
+        elif self._runner is not None:
+            _run(self._runner, _close, cast("AsyncGenerator[object]", stream.iterator))
 
     def _give(self, item: Item, reporter: Reporter) -> None:
         index = self.given
+        waits = self.dependencies.add(item.metadata)
         if self.scratch is not None and 8 * index < len(self.known):
-            self.scratch.add_item(item)
+            self.scratch.add_item(item)  # what it waits for was told with it
             if self.scratch.fingerprints()[-8:] != self.known[8 * index : 8 * index + 8]:
                 raise self._changed(index)
         else:
-            self.given_bytes += reporter.give(self.position, index, item)
+            self.given_bytes += reporter.give(self.position, index, item, waits)
         self.given += 1
 
     def _check_count(self) -> None:
@@ -172,11 +216,24 @@ class Production:
         """Lets go of the generator. Raises what it raises then."""
         stream = self.unfolded
         if isinstance(stream, ItemStream) and not stream.is_async:
-            cast("Iterator[object]", stream.iterator).close()  # type: ignore[attr-defined]
+            cast("Generator[object]", stream.iterator).close()
         if self._runner is not None:
             runner, self._runner = self._runner, None
-            runner.close()
+            outside_loop(runner.close)
 
 
-async def _next_of(iterator: AsyncIterator[object]) -> object:
-    return await anext(iterator)
+async def _next_of(generator: AsyncGenerator[object]) -> object:
+    return await anext(generator)
+
+
+async def _close(generator: AsyncGenerator[object]) -> None:
+    await generator.aclose()
+
+
+def _run(
+    runner: asyncio.Runner,
+    step: Callable[[AsyncGenerator[object]], Coroutine[object, object, object]],
+    generator: AsyncGenerator[object],
+) -> object:
+    """What a step of a generator comes to, on the loop that the generator lives on."""
+    return outside_loop(lambda: runner.run(step(generator)))

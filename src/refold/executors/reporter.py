@@ -10,18 +10,20 @@ from __future__ import annotations
 import threading
 import time
 from array import array
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from operator import attrgetter
 
 from refold.errors import StoreError
 from refold.executors.capture import end_lines
 from refold.executors.failures import failure_of
 from refold.executors.open_run import OpenRun
 from refold.languages.unfolding import ItemRows
-from refold.ports.executor import Batch, Failure, Finished, Paused, Produced, Report
-from refold.ports.output_store import ChunkBuilder, ChunkRef, Item, Output
-from refold.scheduler.events import Outcome
+from refold.ports.executor import Batch, Failure, Finished, NamedWait, Partial, Paused, Produced, Report
+from refold.ports.output_store import ChunkBuilder, ChunkRef, Item, Output, Shape
+from refold.scheduler.events import OPEN, Outcome
 from refold.scheduler.ranges import gather
 
 DELAY = 0.025
@@ -47,6 +49,7 @@ class _Given:
     length: int
     first: int
     size: int
+    waits: list[NamedWait]
 
 
 @dataclass(slots=True)
@@ -85,6 +88,8 @@ class Reporter:
         self._lost: StoreError | None = None
         """Why items that were given could not be stored."""
         self._waiting = _Waiting()
+        self._unmet: dict[int, list[NamedWait]] = {}
+        """By position: waits for items that were not reported when the items that wait for them were."""
         self._last = 0.0
 
     def begin(self, batch: Batch, opened: OpenRun, on_publish: OnPublish) -> None:
@@ -93,6 +98,7 @@ class Reporter:
             if self._batch is not batch:
                 self.flush()
                 self._lost = None
+                self._unmet.clear()
             self._batch, self._opened, self._on_publish = batch, opened, on_publish
             self._builder = opened.builder()
 
@@ -124,19 +130,50 @@ class Reporter:
                 outcomes = bytes((outcome,)) * len(positions)
                 self._send([Finished(self._batch.id, gather(positions), outcomes)])
 
-    def give(self, position: int, index: int, item: Item) -> int:
-        """A run of a dynamic block gave an item, its `index`-th; bytes it takes. Raises StoreError."""
+    def folded(self, fold: int, opened: OpenRun, value: object) -> None:
+        """A fold came to this value: stored in a chunk of its own and told at once.
+
+        Raises StoreError where it cannot be stored; then nothing is told.
+        """
+        with self.lock:
+            self.flush()
+            end_lines()
+            builder = opened.builder()
+            builder.add_output(Output(Shape.VALUE, (value,)))
+            size = builder.size
+            try:
+                chunk = builder.publish()
+            except StoreError:
+                opened.new_builder()
+                raise
+            opened.log.flush()
+            self._send([Partial(fold, chunk, size)])
+
+    def not_folded(self, fold: int, opened: OpenRun, failure: Failure) -> None:
+        """A fold failed."""
+        with self.lock:
+            self.flush()
+            end_lines()
+            opened.log.flush()
+            self._send([Partial(fold, failure=failure)])
+
+    def give(self, position: int, index: int, item: Item, waits: Sequence[NamedWait] = ()) -> int:
+        """A run of a dynamic block gave an item, its `index`-th; bytes it takes. Raises StoreError.
+
+        `waits` are its own, and those of earlier items whose target it is (design 2.9).
+        """
         with self.lock:
             builder = self._check()
             before = builder.size
             first = builder.add_item(item)
             size = builder.size - before
-            self._have(position, index, 1, first, size)
+            self._have(_Given(position, index, 1, first, size, list(waits)))
             return size
 
-    def give_all(self, position: int, items: Iterable[Item]) -> None:
+    def give_all(self, position: int, items: Iterable[Item], waits: Sequence[NamedWait] = ()) -> None:
         """A run of a dynamic block returned these items; the same as giving them one by one, from index 0."""
         remaining, start = iter(items), 0
+        waiting = deque(sorted(waits, key=attrgetter("item")))
         while True:
             with self.lock:
                 builder = self._check()
@@ -148,26 +185,30 @@ class Reporter:
                 length = len(builder) - first
                 if not length:
                     return
-                self._have(position, start, length, first, builder.size - before)
+                given = _Given(position, start, length, first, builder.size - before, [])
                 start += length
+                while waiting and waiting[0].item < start:
+                    given.waits.append(waiting.popleft())
+                self._have(given)
 
-    def _have(self, position: int, start: int, length: int, first: int, size: int) -> None:
+    def _have(self, given: _Given) -> None:
         """Items are in the builder: they wait together with those that came just before."""
         last = self._waiting.items[-1] if self._waiting.items else None
-        if last is not None and last.position == position and last.start + last.length == start:
-            last.length += length
-            last.size += size
+        if last is not None and last.position == given.position and last.start + last.length == given.start:
+            last.length += given.length
+            last.size += given.size
+            last.waits += given.waits
         else:
-            self._waiting.items.append(_Given(position, start, length, first, size))
+            self._waiting.items.append(given)
         self._added()
 
-    def give_rows(self, position: int, rows: ItemRows) -> None:
+    def give_rows(self, position: int, rows: ItemRows, waits: Sequence[NamedWait] = ()) -> None:
         """A run of a dynamic block returned a frame, whose rows are its items."""
         with self.lock:
             builder = self._check()
             before = builder.size
             first = builder.add_rows(rows.frame, rows.metadata)
-            self._have(position, 0, len(rows), first, builder.size - before)
+            self._have(_Given(position, 0, len(rows), first, builder.size - before, list(waits)))
 
     def paused(self, position: int, pulls: int) -> None:
         """A generator gave its slot back."""
@@ -211,8 +252,6 @@ class Reporter:
             waiting, batch, builder = self._waiting, self._batch, self._builder
             if waiting.since is None or batch is None or builder is None:
                 return
-            if self._opened is not None:
-                self._opened.log.flush()  # who reads that a run is over finds what it printed
             self._waiting = _Waiting()
             self._last = self._monotonic()
             if self._opened is not None:
@@ -234,6 +273,7 @@ class Reporter:
     def _reports(self, batch: Batch, builder: ChunkBuilder, waiting: _Waiting) -> list[Report]:
         reports: list[Report] = []
         chunk = None
+        digests = builder.digests() if waiting.outputs and self._wants_digests(batch) else b""
         if waiting.items:
             named, fingerprints = builder.named(), builder.fingerprints()
             chunk = builder.publish()
@@ -248,6 +288,7 @@ class Reporter:
                     named,
                     fingerprints[8 * given.first : 8 * (given.first + given.length)],
                     given.size,
+                    self._met(given) if given.waits or self._unmet else (),
                 )
                 for given in waiting.items
             ]
@@ -265,9 +306,37 @@ class Reporter:
                     waiting.ended,
                     chunk if waiting.outputs else None,
                     waiting.failures,
+                    digests,
                 )
             )
         return reports
+
+    def _wants_digests(self, batch: Batch) -> bool:
+        return self._opened is not None and self._opened.tasks[batch.block].digests
+
+    def _met(self, given: _Given) -> tuple[NamedWait, ...]:
+        """The waits that are told with these items; one whose target is yet to come is open, and told again with it."""
+        stop = given.start + given.length
+        found: list[NamedWait] = []
+        unmet: list[NamedWait] = []
+        for wait in self._unmet.pop(given.position, ()):
+            (found if _target_known(wait, stop) else unmet).append(wait)
+        for wait in given.waits:
+            if _target_known(wait, stop):
+                was_open = wait._replace(target=OPEN)
+                if wait.target not in {None, OPEN} and wait.item >= given.start and was_open in found:
+                    found.remove(was_open)  # both came since the last report: nobody need know that it was open
+                found.append(wait)
+            else:
+                unmet.append(wait)
+                found.append(wait._replace(target=OPEN))
+        if unmet:
+            self._unmet[given.position] = unmet
+        return tuple(found)
+
+
+def _target_known(wait: NamedWait, items: int) -> bool:
+    return wait.target is None or wait.target < items
 
 
 def _not_stored(batch: Batch, waiting: _Waiting, error: StoreError) -> Finished:

@@ -3,11 +3,13 @@
 Three threads. The main one executes batches, so that signals can interrupt the user's code. One listens: it answers
 what the engine says, and publishes results that have waited long enough while the main thread is deep in a call. One
 does nothing but read: the engine, which may be about to say much, is never kept waiting by a worker that has much to
-say itself. It ends the process at once when the engine is gone.
+say itself. It ends the process at once when the engine is gone. A worker that could no longer hear, work or speak ends
+too, whatever its blocks have done to it: the engine waits for none.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import os
 import pickle
@@ -15,15 +17,19 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
+from types import FrameType
 from typing import cast
 
 from refold.executors.batch_runner import BatchRunner
 from refold.executors.cursor import Cursor
+from refold.executors.failures import CANCELLED_FOLD
 from refold.executors.interrupts import Interrupts
 from refold.executors.messages import (
     CancelMessage,
@@ -37,8 +43,9 @@ from refold.executors.messages import (
     ToWorker,
 )
 from refold.executors.reporter import Reporter
+from refold.model.keys import RunId
 from refold.outputs import FileOutputStore
-from refold.ports.executor import Batch, Finished, Report, RunContext
+from refold.ports.executor import Batch, Finished, FoldBatch, Partial, Report, RunContext
 from refold.ports.output_store import OutputStore
 from refold.scheduler.events import Outcome
 
@@ -46,30 +53,48 @@ from refold.scheduler.events import Outcome
 class Worker:
     """Listens and executes until it is told to close."""
 
-    def __init__(self, connection: Connection, cursor: Cursor, name: str) -> None:
+    def __init__(self, connection: Connection, cursor: Cursor, name: str, *, cautious: bool = False) -> None:
+        """`cautious`: it says what came of a child before it goes on to the next."""
         self._connection = connection
+        self._identity = _identity(connection)
+        self._process = os.getpid()
         self._name = name
         self._send_lock = threading.Lock()
         self._heard: SimpleQueue[ToWorker | None] = SimpleQueue()
         """What the engine said, not yet answered; None: results begin to wait."""
         self._reporter = Reporter(self._report, on_waiting=partial(self._heard.put, None))
         self._interrupts = Interrupts()
-        self._runner = BatchRunner(name, open_output_store, self._reporter, self._interrupts, cursor.put)
+        self._cursor = cursor
+        put_cursor = self._say_and_put if cautious else cursor.put
+        self._runner = BatchRunner(name, open_output_store, self._reporter, self._interrupts, put_cursor)
         self._jobs: deque[ToWorker] = deque()
         self._wake = threading.Condition()
 
     def work(self) -> None:
         """Executes what it is given; returns when told to close."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine to answer
+        for number in (signal.SIGINT, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._leave_to_engine)
         self._interrupts.install()
-        threading.Thread(target=self._read, name="reader", daemon=True).start()
-        threading.Thread(target=self._listen, name="listener", daemon=True).start()
+        threading.Thread(target=partial(vital, self._read), name="reader", daemon=True).start()
+        threading.Thread(target=partial(vital, self._listen), name="listener", daemon=True).start()
         self._say(Said.READY)
         with self._runner.capture.installed():
             while (job := self._next_job()) is not Said.CLOSE:
                 self._do(job)
                 if not self._jobs:
                     self._reporter.flush()
+
+    def _say_and_put(self, batch: int, position: int, since: float) -> None:
+        """Notes which child is next when it is known what came of the last one: if this fails, that one is to blame."""
+        self._reporter.flush()
+        self._cursor.put(batch, position, since)
+
+    def _leave_to_engine(self, number: int, _frame: FrameType | None) -> None:
+        """Ctrl-C and the end of the terminal are for the engine to answer; processes that a block forks end of them."""
+        if os.getpid() != self._process:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
     def _redirect(self, context: RunContext) -> None:
         """What is written past Python's streams, by C libraries and subprocesses, goes to a file beside the logs."""
@@ -93,6 +118,8 @@ class Worker:
         match job:
             case Batch():
                 self._runner.run(job)
+            case FoldBatch():
+                self._runner.fold(job)
             case PullMessage():
                 self._runner.resume(job.batch, job.position)
             case OpenRunMessage():
@@ -102,6 +129,8 @@ class Worker:
                 self._runner.close_run(job.run)
             case CancelMessage():
                 self._runner.drop_paused(job.run)
+            case _:
+                raise TypeError(f"no job is a {type(job).__qualname__}: a block has loaded the worker's modules anew")
 
     def _read(self) -> None:
         """The reading thread: never returns."""
@@ -134,6 +163,7 @@ class Worker:
                 return
             case CancelMessage():
                 self._hand_back(lambda batch: batch.run == message.run, Outcome.CANCELLED)
+                self._give_up_folds(message.run)
                 self._runner.cancel(message.run)
             case EagerMessage():
                 self._reporter.eager = message.eager
@@ -154,12 +184,25 @@ class Worker:
         for batch in waiting:
             self._say([Finished(batch.id, ((0, batch.length),), bytes((outcome,)) * batch.length)])
 
+    def _give_up_folds(self, run: RunId) -> None:
+        """Reports folds that wait here as not done."""
+        with self._wake:
+            waiting = [job for job in self._jobs if isinstance(job, FoldBatch) and job.run == run]
+            for fold in waiting:
+                self._jobs.remove(fold)
+        if waiting:
+            self._say([Partial(fold.id, failure=CANCELLED_FOLD) for fold in waiting])
+
     def _report(self, reports: list[Report]) -> None:
         self._say(reports)
 
     def _say(self, message: FromWorker) -> None:
         data = pickle.dumps(message, 5)
         with self._send_lock:
+            if os.getpid() != self._process:
+                os._exit(1)  # a block forked it, and it has nothing to say to the engine
+            if _identity(self._connection) != self._identity:
+                raise OSError("a block has closed the worker's connection to the engine")
             try:
                 self._connection.send_bytes(data)
             except OSError:
@@ -171,13 +214,33 @@ def open_output_store(context: RunContext) -> OutputStore:
     return FileOutputStore(context.run_folder, context.latest_folder, durable=context.durable)
 
 
+def vital(work: Callable[[], None]) -> None:
+    """Does work without which a worker is of no use. If it fails, the process ends, and says why in its output."""
+    try:
+        work()
+    except BaseException:
+        with suppress(OSError):
+            os.write(2, traceback.format_exc().encode(errors="backslashreplace"))
+        os._exit(1)
+
+
+def _identity(connection: Connection) -> tuple[int, int] | None:
+    """What the connection's descriptor stands for: another file may have taken the number of one that was closed."""
+    try:
+        state = os.fstat(connection.fileno())
+    except OSError:
+        return None
+    return state.st_dev, state.st_ino
+
+
 def main() -> None:
     """Starts the worker that the command line describes."""
-    socket, cursor, name = sys.argv[1:]
+    socket, cursor, name, *options = sys.argv[1:]
+    faulthandler.enable()
     # What is loaded by now stays: looking through it again and again would be much of the collector's work.
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
-    Worker(Connection(int(socket)), Cursor(int(cursor)), name).work()
+    vital(Worker(Connection(int(socket)), Cursor(int(cursor)), name, cautious="cautious" in options).work)
 
 
 if __name__ == "__main__":

@@ -10,16 +10,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import cast
 
 from refold.errors import BlockTimeoutError, RefoldError, WorkerLostError
-from refold.executors.cursor import LOADING, MANY, At, Cursor
-from refold.executors.failures import failure_of
+from refold.executors.cursor import IDLE, LOADING, MANY, At, Cursor
+from refold.executors.failures import CANCELLED_FOLD, failure_of
 from refold.executors.messages import CancelMessage, EagerMessage, FromWorker, OpenRunMessage, Said, ToWorker
 from refold.model.keys import RunId
-from refold.ports.executor import Batch, Failure, Finished, Paused, Report
+from refold.ports.executor import Batch, Failure, Finished, FoldBatch, Partial, Paused, Report
 from refold.scheduler.events import Outcome
 from refold.scheduler.ranges import gather, numbers
 
@@ -27,15 +29,22 @@ _WEIGHT = 0.3
 """Of the newest batch, in the mean of how long batches take."""
 
 
+_HINTS = {
+    signal.SIGKILL: "Often that is the system running out of memory.",
+    signal.SIGSEGV: "Often that is recursion without end, or a fault, in the C code of a library.",
+}
+"""What it often means that a worker was ended by a signal."""
+
+
 @dataclass(slots=True)
 class Held:
-    """A batch that a worker has."""
+    """A batch or a fold that a worker has."""
 
-    batch: Batch
+    batch: Batch | FoldBatch
     sent_at: float
     """Monotonic."""
     reported: bytearray
-    """A byte a run: 1 when it was reported."""
+    """A byte a run: 1 when it was reported. A fold counts as one."""
     open: int
     pulls: dict[int, int] = field(default_factory=dict)
     """By position: how many pulls were sent."""
@@ -51,7 +60,11 @@ class Held:
 class WorkerProcess:
     """One worker; spawned, never forked, and gone when its socket closes."""
 
-    def __init__(self, name: str, code: object) -> None:
+    def __init__(self, name: str, code: object, *, cautious: bool = False) -> None:
+        """Starts one; `cautious`: it says what came of a child before it goes on to the next.
+
+        Raises RefoldError when the system has no process for it.
+        """
         self.name = name
         self.code = code
         """What project and helper code it has loaded: another's never meets it."""
@@ -64,11 +77,22 @@ class WorkerProcess:
         self.killed_for: RefoldError | None = None
         """Why the pool killed it."""
         self._opened: set[RunId] = set()
+        self._output: Path | None = None
+        """Where it writes what is not kept for a block run."""
+        try:
+            self._begin(("cautious",) if cautious else ())
+        except OSError as error:
+            raise RefoldError(
+                f"a worker process could not start: {error.strerror or error}",
+                fix="Let fewer run at once (`--workers`), or raise the system's limits on processes and open files.",
+            ) from error
+
+    def _begin(self, options: tuple[str, ...]) -> None:
         ours, theirs = socket.socketpair()
-        self.cursor = Cursor.create()
-        self._errors = os.memfd_create("refold-worker") if hasattr(os, "memfd_create") else None
-        with theirs:
-            arguments = [str(theirs.fileno()), str(self.cursor.descriptor), name]
+        with ours, theirs:
+            self.cursor = Cursor.create()
+            self._errors = os.memfd_create("refold-worker") if hasattr(os, "memfd_create") else None
+            arguments = [str(theirs.fileno()), str(self.cursor.descriptor), self.name, *options]
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "refold.executors.worker", *arguments],
                 stdin=subprocess.DEVNULL,
@@ -76,7 +100,7 @@ class WorkerProcess:
                 stderr=subprocess.DEVNULL if self._errors is None else self._errors,
                 pass_fds=(theirs.fileno(), self.cursor.descriptor),
             )
-        self.connection = Connection(ours.detach())
+            self.connection = Connection(ours.detach())
 
     @property
     def load(self) -> int:
@@ -91,14 +115,16 @@ class WorkerProcess:
         """Tells it something; one that is gone is noticed when it is listened to."""
         if isinstance(message, OpenRunMessage):
             self._opened.add(message.context.run)
+            self._output = message.context.run_folder / "logs" / f"{self.name}.out"
         try:
             self.connection.send_bytes(pickle.dumps(message, 5))
         except OSError:
             return
 
-    def submit(self, batch: Batch) -> None:
-        """Gives it a batch."""
-        self.held[batch.id] = Held(batch, time.monotonic(), bytearray(batch.length), batch.length)
+    def submit(self, batch: Batch | FoldBatch) -> None:
+        """Gives it a batch, or a fold."""
+        length = batch.length if isinstance(batch, Batch) else 1
+        self.held[batch.id] = Held(batch, time.monotonic(), bytearray(length), length)
         self.say(batch)
 
     def be_eager(self, eager: bool) -> None:
@@ -119,18 +145,19 @@ class WorkerProcess:
     def listen(self) -> list[Report] | None:
         """Everything it has said so far; None when it is gone and has nothing more to say."""
         reports: list[Report] = []
+        ended = self.process.poll() is not None  # its socket may stay open: a process that a block forked has it, too
         try:
             while self.connection.poll():
                 message = cast("FromWorker", pickle.loads(self.connection.recv_bytes()))
                 if isinstance(message, Said):
-                    self._begin()
+                    self._started()
                 else:
                     reports += [report for report in message if self._note(report)]
         except (EOFError, OSError):
             return reports or None
-        return reports
+        return reports if reports or not ended else None
 
-    def _begin(self) -> None:
+    def _started(self) -> None:
         """It has started: the time that this took is not its batches'."""
         self.ready = True
         now = time.monotonic()
@@ -154,6 +181,8 @@ class WorkerProcess:
             held.paused.difference_update(numbers(report.positions) if held.paused else ())
             if not held.open:
                 self._ended(held)
+        elif isinstance(report, Partial):
+            del self.held[report.batch]
         if not self.load:
             self.idle_since = time.monotonic()
         return True
@@ -179,37 +208,38 @@ class WorkerProcess:
         """The batch that it is executing, or executed last."""
         return self.cursor.read().batch
 
+    def died_unblamed(self) -> bool:
+        """It is dead: whether that was after runs of a batch that it had not reported, so that any may be the cause."""
+        at = self.cursor.read()
+        return at.position == IDLE and at.batch in self.held
+
     def last_reports(self, cancelled: frozenset[RunId]) -> list[Report]:
         """It is dead: what becomes of the runs that it had. Only the child it was on pays."""
         at = self.cursor.read()
         failure = failure_of(self.killed_for or self._lost())
         found: list[Report] = []
         for held in self.held.values():
-            left = [position for position in range(held.batch.length) if not held.reported[position]]
-            culprits = _culprits(at, held, left)
-            outcomes = bytearray()
-            failures: dict[int, Failure] = {}
-            for position in left:
-                if held.batch.run in cancelled:
-                    outcomes.append(Outcome.CANCELLED)
-                elif position in culprits:
-                    outcomes.append(Outcome.FAILED)
-                    failures[position] = failure
-                else:
-                    outcomes.append(Outcome.UNSTARTED)
-            found.append(Finished(held.batch.id, gather(left), bytes(outcomes), failures=failures))
+            is_cancelled = held.batch.run in cancelled
+            if isinstance(held.batch, FoldBatch):
+                found.append(Partial(held.batch.id, failure=CANCELLED_FOLD if is_cancelled else failure))
+            else:
+                found.append(_last_report(held, held.batch, at, failure, is_cancelled))
         self.held.clear()
         return found
 
     def _lost(self) -> WorkerLostError:
         code = self.process.wait()
-        if code == -signal.SIGKILL:
-            return WorkerLostError(
-                "its worker process was killed (SIGKILL)", fix="Often that is the system running out of memory."
-            )
-        if code < 0:
-            return WorkerLostError(f"its worker process was ended by {signal.Signals(-code).name}")
-        return WorkerLostError(f"its worker process ended with exit code {code}")
+        if code >= 0:
+            message = f"its worker process ended with exit code {code}"
+        elif code == -signal.SIGKILL:
+            message = "its worker process was killed (SIGKILL)"
+        else:
+            message = f"its worker process was ended by {_signal_name(-code)}"
+        hints = [_HINTS[-code]] if -code in _HINTS else []
+        with suppress(OSError):
+            if self._output is not None and self._output.stat().st_size:
+                hints.append(f"What it wrote last is in {self._output}")
+        return WorkerLostError(message, fix=" ".join(hints) or None)
 
     def startup_errors(self) -> str:
         """What a worker that did not come up wrote to stderr."""
@@ -233,13 +263,37 @@ class WorkerProcess:
             self.process.wait()
 
 
-def _culprits(at: At, held: Held, left: Sequence[int]) -> set[int]:
+def _last_report(held: Held, batch: Batch, at: At, failure: Failure, cancelled: bool) -> Finished:
+    """What becomes of those runs of a batch that were not reported."""
+    left = [position for position in range(batch.length) if not held.reported[position]]
+    culprits = _culprits(at, batch, left)
+    outcomes = bytearray()
+    failures: dict[int, Failure] = {}
+    for position in left:
+        if cancelled:
+            outcomes.append(Outcome.CANCELLED)
+        elif position in culprits:
+            outcomes.append(Outcome.FAILED)
+            failures[position] = failure
+        else:
+            outcomes.append(Outcome.UNSTARTED)
+    return Finished(batch.id, gather(left), bytes(outcomes), failures=failures)
+
+
+def _culprits(at: At, batch: Batch, left: Sequence[int]) -> set[int]:
     """Positions of a batch that its worker was on; of several at once, all that may have begun."""
-    if at.batch != held.batch.id:
+    if at.batch != batch.id:
         return set()
     if at.position == LOADING:
         return set(left)
-    return set(left[: held.batch.width]) if at.position == MANY else {at.position}
+    return set(left[: batch.width]) if at.position == MANY else {at.position}
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # real-time signals have no names here
+        return f"signal {number}"
 
 
 def overdue_error(timeout: float) -> BlockTimeoutError:

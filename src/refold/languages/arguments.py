@@ -4,7 +4,7 @@
     item      as it is    as it is    as it is       one item of a dynamic block
     static    as it is    outputs     as it is       a block without axes
     child     as it is    outputs     outputs        a block with axes
-    reduced   as it is    as it is    as it is       the list over a reducing edge
+    reduced   as it is    as it is    as it is       what a reducing edge folded: a list, or one value
 
 One output arrives as itself, none as an empty list. Several are spread over the positional parameters where the
 function takes that many arguments, else each upstream's arrive as one list where it takes that; between the two,
@@ -38,7 +38,7 @@ class Feed(Enum):
     CHILD = "child"
     """With the output of one run of a block with axes."""
     REDUCED = "reduced"
-    """With the list that a reducing edge gathered."""
+    """With what the outputs of several runs were folded to: a list, where nothing else was asked for."""
 
 
 class Argument(NamedTuple):

@@ -14,13 +14,17 @@ class FrameLibrary(StrEnum):
 
     PANDAS = "pandas"
     POLARS = "polars"
+    PYARROW = "pyarrow"
+
+
+_LIBRARIES = frozenset(FrameLibrary)
 
 
 def _library(value: object, class_name: str) -> FrameLibrary | None:
     for base in type(value).__mro__:
         if base.__name__ == class_name:
             root = base.__module__.partition(".")[0]
-            if root in {"pandas", "polars"}:
+            if root in _LIBRARIES:
                 return FrameLibrary(root)
     return None
 
@@ -28,6 +32,11 @@ def _library(value: object, class_name: str) -> FrameLibrary | None:
 def frame_library(value: object) -> FrameLibrary | None:
     """The library whose DataFrame this is (subclasses included), or None."""
     return _library(value, "DataFrame")
+
+
+def table_library(value: object) -> FrameLibrary | None:
+    """The same, for an Arrow table too."""
+    return frame_library(value) or _library(value, "Table")
 
 
 def series_library(value: object) -> FrameLibrary | None:

@@ -18,18 +18,16 @@ from bisect import bisect_right
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 from refold.errors import DuplicateLabelError, OutputShapeError
 from refold.languages.description import describe, excerpt
-from refold.languages.frames import frame_library, series_library
+from refold.languages.frames import frame_library, series_library, table_library
 from refold.ports.output_store import Item
 
 Metadata = Sequence[Mapping[str, object]]
 """One dict an item, from the first item on; it may be shorter than the items."""
 
-_ORDERING = ("upstream_blocks", "dynamic_upstream_block_uuids")
-"""Keys of metadata that would order siblings (design 2.9); passing over them would run things in a wrong order."""
 ACCEPTED = (
     "A dynamic block returns [items] or [items, metadata] (items: a list or DataFrame; metadata: a list of dicts), "
     "a flat list of items, a DataFrame, or it yields its items one by one."
@@ -46,6 +44,10 @@ class ItemList:
     def __len__(self) -> int:
         """How many items there are."""
         return len(self.values)
+
+    def first(self, count: int) -> ItemList:
+        """The first so many of them."""
+        return ItemList(self.values[:count], None if self.metadata is None else self.metadata[:count])
 
     def items(self) -> Iterator[Item]:
         """The items in order, each with its own metadata, None where it has none."""
@@ -65,6 +67,11 @@ class ItemRows:
         """How many items there are."""
         return _rows(self.frame)
 
+    def first(self, count: int) -> ItemRows:
+        """The first so many of them."""
+        frame = cast("_Frame", self.frame).head(count)
+        return ItemRows(frame, None if self.metadata is None else self.metadata[:count])
+
 
 @dataclass(frozen=True, slots=True)
 class ItemStream:
@@ -79,7 +86,7 @@ Unfolded = ItemList | ItemRows | ItemStream
 
 
 def unfold(returned: object) -> Unfolded:
-    """The items of what a dynamic block returned (design 2.1); labels are checked by `check_labels`.
+    """The items of what a dynamic block returned (design 2.1); labels are checked by `Dependencies`.
 
     Raises OutputShapeError, showing what was received and what is accepted, for None, a scalar, a dict or any other
     object, and when there is more metadata than items.
@@ -116,33 +123,15 @@ def label_of(metadata: Mapping[str, object] | None) -> str | None:
     """The item's own label, as text; None when its metadata has no `block_uuid` or an empty one: its index names it."""
     if metadata is None:
         return None
-    for key in _ORDERING:
-        if metadata.get(key):
-            raise OutputShapeError(
-                f"an item's metadata has `{key}`: an order among the children of one block cannot be given yet",
-                fix="Leave it out, or put what must come first into a block of its own, upstream.",
-            )
     given = metadata.get("block_uuid")
     return None if given is None else str(given) or None
 
 
-def check_labels(metadata: Metadata | None, count: int) -> None:
-    """Checks the labels of `count` items before any of their children starts.
-
-    Raises DuplicateLabelError, naming the label and both positions, when two items carry the same label; an item
-    without one is called by its index, so an item named "1" and a nameless second item collide.
-    """
-    if not metadata:
-        return
-    check = LabelCheck()
-    for each in metadata:
-        check.add(label_of(each))
-    for _ in range(count - len(metadata)):
-        check.add(None)
-
-
 class LabelCheck:
-    """Checks labels as they come, in the order of the items. Nameless items take no memory."""
+    """Checks labels as they come, in the order of the items, and finds items by them. Nameless items take no memory.
+
+    An item without a label is called by its index, so one named "1" and a nameless second item collide.
+    """
 
     def __init__(self) -> None:
         self._count = 0
@@ -150,8 +139,15 @@ class LabelCheck:
         self._bounds: list[int] = []
         """Where stretches of nameless items begin and end, in turn; the last may be open."""
 
+    def __len__(self) -> int:
+        """How many items there were."""
+        return self._count
+
     def add(self, label: str | None) -> str:
-        """The name of the next item: its label, else its index. Raises DuplicateLabelError where it is taken."""
+        """The name of the next item: its label, else its index.
+
+        Raises DuplicateLabelError, naming the label and both positions, where it is taken.
+        """
         position = self._count
         self._count += 1
         if (label is None) == (len(self._bounds) % 2 == 0):
@@ -164,12 +160,31 @@ class LabelCheck:
         before = self._named.setdefault(label, position)
         if before != position:
             raise _duplicate(label, before, position)
-        if label.isascii() and label.isdigit() and str(index := int(label[:20])) == label and self._nameless(index):
+        index = self._nameless(label)
+        if index is not None:
             raise _duplicate(label, index, position)
         return label
 
-    def _nameless(self, position: int) -> bool:
-        return position < self._count and bisect_right(self._bounds, position) % 2 == 1
+    def position_of(self, name: str) -> int | None:
+        """The index of the item of this name; None where none has come."""
+        found = self._named.get(name)
+        return self._nameless(name) if found is None else found
+
+    def names(self) -> Iterator[str]:
+        """The names of all items: labels first."""
+        yield from self._named
+        ends = [*self._bounds, self._count][1 : len(self._bounds) + 1]
+        for start, end in list(zip(self._bounds, ends, strict=True))[::2]:
+            yield from map(str, range(start, end))
+
+    def _nameless(self, name: str) -> int | None:
+        """The index of the nameless item that is called this."""
+        if not (name.isascii() and name.isdigit()):
+            return None
+        index = int(name[:20])
+        if str(index) != name or index >= self._count or bisect_right(self._bounds, index) % 2 == 0:
+            return None
+        return index
 
 
 def _duplicate(label: str, first: int, second: int) -> DuplicateLabelError:
@@ -202,6 +217,12 @@ def _with_metadata(items: object, metadata: Metadata | None) -> ItemList | ItemR
     return unfolded
 
 
+class _Frame(Protocol):
+    """As much of a pandas or polars DataFrame as is used."""
+
+    def head(self, n: int) -> object: ...
+
+
 def _rows(frame: object) -> int:
     return len(frame) if hasattr(frame, "__len__") else 0
 
@@ -211,6 +232,8 @@ def _advice(returned: object) -> str:
         return "Return [] when there is nothing to do; check that the function has a `return`."
     if series_library(returned) is not None:
         return "Return the series as a list: `.tolist()` (pandas) or `.to_list()` (polars)."
+    if table_library(returned) is not None:
+        return "Return the table as a list or a DataFrame: `.to_pylist()` or `.to_pandas()`."
     if type(returned).__module__.partition(".")[0] == "numpy":
         return "Return the array as a list: `.tolist()`."
     if isinstance(returned, dict):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from refold.model.block import Block, BlockType, DynamicSettings, Language, RetryPolicy
 from refold.model.block_file import locate
+from refold.model.child_limits import ChildLimits
 from refold.model.dynamic_entry import read_dynamic
 from refold.model.keys import BlockUuid
 from refold.model.place import Place
@@ -25,8 +26,8 @@ class BlockDefaults:
     """The project's folder."""
     retry: RetryPolicy
     """The pipeline's, over the project's."""
-    limit: int | None = None
-    """`dynamic_blocks.max_concurrent_child_block_runs` of the pipeline, or of the project."""
+    limits: ChildLimits = field(default_factory=ChildLimits)
+    """`dynamic_blocks` of the pipeline, over the project's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +94,16 @@ class BlockEntry:
         attached = self.type in {BlockType.CALLBACK, BlockType.CONDITIONAL}
         interval = configuration.get("poll_interval") if self.type is BlockType.SENSOR else None
         run_tests, conditional = configuration.get("run_tests"), configuration.get("conditional")
+        cache = configuration.get("cache")
         return replace(
             block,
-            dynamic=DynamicSettings() if attached else read_dynamic(configuration, defaults.limit),
+            dynamic=DynamicSettings() if attached else read_dynamic(configuration, defaults.limits),
             retry=read_retry(self.place.get("retry_config"), defaults.retry),
             timeout=_timeout(self.place, configuration),
             sensor_interval=block.sensor_interval if interval is None else interval.seconds(),
             run_tests=run_tests is None or run_tests.boolean(),
             conditional=conditional is None or conditional.boolean(),
+            cache=cache is not None and cache.boolean(),
         )
 
 
@@ -174,10 +177,3 @@ def read_retry(place: Place | None, base: RetryPolicy) -> RetryPolicy:
         max_delay=base.max_delay if max_delay is None else max_delay.seconds(),
         exponential_backoff=base.exponential_backoff if backoff is None else backoff.boolean(),
     )
-
-
-def read_limit(place: Place, base: int | None = None) -> int | None:
-    """`dynamic_blocks.max_concurrent_child_block_runs` of a project's or pipeline's metadata, over another."""
-    limits = place.get("dynamic_blocks")
-    found = None if limits is None else limits.get("max_concurrent_child_block_runs")
-    return base if found is None else found.integer(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -11,13 +11,13 @@ from typing import TypeVar
 
 from refold.errors import PipelineError
 from refold.model.block import Block, BlockType, JsonValue
-from refold.model.block_entry import BlockDefaults, BlockEntry, read_limit, read_retry
-from refold.model.dynamic_entry import SETTINGS, unknown_settings
+from refold.model.block_entry import BlockDefaults, BlockEntry, read_retry
 from refold.model.graph import topological_order
 from refold.model.keys import BlockUuid, PipelineUuid
 from refold.model.place import Place
 from refold.model.project import Project
 from refold.model.suggestion import suggestion
+from refold.model.unread_keys import unread_keys, unread_limits
 from refold.model.yaml_file import YamlFile
 
 _LISTS: Mapping[str, BlockType | None] = {
@@ -82,6 +82,7 @@ def read_pipeline(kind: type[_Metadata], project: Project, uuid: PipelineUuid, f
     warnings: list[str] = []
     if not root.has("blocks"):
         warnings.append(f"{root.where}: there is no key `blocks`; the pipeline has none")
+    warnings += (f"{root.where}: {message}" for message in unread_limits(root))
     blocks = _Blocks(project, root, warnings).read()
     name, description, created_at = root.get("name"), root.get("description"), root.get("created_at")
     variables, limits = root.get("variables"), root.get("concurrency_config")
@@ -142,7 +143,7 @@ class _Blocks:
         self.defaults = BlockDefaults(
             project=project.path,
             retry=read_retry(root.get("retry_config"), project.retry),
-            limit=read_limit(root, project.limit),
+            limits=project.limits.under(root.get("dynamic_blocks")),
         )
         entries = list(_entries(root))
         self.by_uuid = _unique(entries)
@@ -248,8 +249,9 @@ class _Blocks:
         for block in blocks:
             for name in block.upstream_blocks:
                 children[name].add(block.uuid)
+        named = {name for block in blocks for name in block.dynamic.reduce_output_upstream}
         for block in blocks:
-            self._check_settings(self.nodes[block.uuid])
+            self._check_settings(self.nodes[block.uuid], block, named)
             settings = block.dynamic
             reduced = settings.reduce_output if isinstance(settings.reduce_output, tuple) else ()
             check = partial(self._check_mention, self.nodes[block.uuid])
@@ -258,10 +260,20 @@ class _Blocks:
             for name in settings.reduce_output_upstream:
                 check(name, block.upstream_blocks, "upstream")
 
-    def _check_settings(self, entry: BlockEntry) -> None:
-        configuration = entry.place.get("configuration")
-        for key in () if configuration is None else unknown_settings(configuration):
-            self._warn(entry, f"`configuration.dynamic.{key}` is no setting. {suggestion(key, SETTINGS, 'settings')}")
+    def _check_settings(self, entry: BlockEntry, block: Block, named: Set[BlockUuid]) -> None:
+        """Settings that are of no effect; `named` are the blocks over which a downstream block reduces."""
+        if not entry.type.runs:
+            return
+        for message in unread_keys(entry.place):
+            self._warn(entry, message)
+        settings = block.configuration.get("dynamic")
+        says_how = isinstance(settings, dict) and settings.get("reduce") is not None
+        if says_how and not block.dynamic.reduce_output and block.uuid not in named:
+            self._warn(
+                entry,
+                "`configuration.dynamic.reduce` says how to reduce, but nothing reduces over this block. Write "
+                "`reduce_output: true`, or name it in a downstream block's `reduce_output_upstream`.",
+            )
 
     def _check_mention(
         self, entry: BlockEntry, name: BlockUuid, neighbours: Sequence[BlockUuid] | set[BlockUuid], side: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,7 +11,8 @@ from typing import Self
 
 from refold.errors import PipelineError, ProjectError
 from refold.model.block import JsonValue, RetryPolicy
-from refold.model.block_entry import read_limit, read_retry
+from refold.model.block_entry import read_retry
+from refold.model.child_limits import ChildLimits
 from refold.model.place import Place
 from refold.model.skeleton_files import write_project
 from refold.model.suggestion import suggestion
@@ -38,8 +40,8 @@ class Project:
     """`features`, such as `mage_outputs: true` (design 2.12)."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     """`retry_config`: what holds for blocks of pipelines that say nothing else."""
-    limit: int | None = None
-    """`dynamic_blocks.max_concurrent_child_block_runs`: how many runs of one block may be under way at once."""
+    limits: ChildLimits = field(default_factory=ChildLimits)
+    """`dynamic_blocks`, over what the environment says."""
 
     @classmethod
     def find(cls, start: Path) -> Self:
@@ -77,7 +79,7 @@ class Project:
             metadata=yaml.value,
             features={} if features is None else _features(features),
             retry=read_retry(place.get("retry_config"), RetryPolicy()),
-            limit=read_limit(place),
+            limits=ChildLimits.of_environment(os.environ).under(place.get("dynamic_blocks")),
         )
 
     @classmethod

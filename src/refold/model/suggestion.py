@@ -11,11 +11,17 @@ _SHOWN = 8
 def suggestion(word: str, known: Iterable[str], nouns: str) -> str:
     """`Did you mean ...?` where a known name is near, else a sentence that lists some; `nouns` says what they are."""
     names = sorted(set(known))
-    by_lower = {name.lower(): name for name in names}
-    near = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    if near:
-        return f"Did you mean `{by_lower[near[0]]}`?"
+    meant = near(word, names)
+    if meant is not None:
+        return f"Did you mean `{meant}`?"
     if not names:
         return f"There are no {nouns}."
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"Known {nouns}: {', '.join(names[:_SHOWN])}{more}."
+
+
+def near(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """The known name that is nearest, of those that are at least so alike: 1 is the same but for capitals."""
+    by_lower = {name.lower(): name for name in sorted(known)}
+    found = get_close_matches(word.lower(), by_lower, n=1, cutoff=likeness)
+    return by_lower[found[0]] if found else None

@@ -6,6 +6,6 @@ The engine and its workers see the port alone; whoever turns settings into adapt
 from refold.outputs.file_store import FileOutputStore
 from refold.outputs.latest import read_latest
 from refold.outputs.memory_store import MemoryOutputStore
-from refold.outputs.segments import adopt_segment
+from refold.outputs.segments import adopt_segment, adopted_from
 
-__all__ = ["FileOutputStore", "MemoryOutputStore", "adopt_segment", "read_latest"]
+__all__ = ["FileOutputStore", "MemoryOutputStore", "adopt_segment", "adopted_from", "read_latest"]

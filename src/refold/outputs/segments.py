@@ -8,12 +8,14 @@ written.
 from __future__ import annotations
 
 import errno
+import fcntl
 import mmap
 import os
 import re
 import shutil
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
@@ -31,6 +33,8 @@ MAX_OPEN_FILES = 64
 MAX_CACHED_CHUNKS = 8
 MAX_CACHED_BYTES = 32 * 2**20
 
+_ADOPTED = "."
+"""Between the name of the run that a segment was adopted from, and the segment's own."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -48,6 +52,7 @@ class SegmentWriter:
         self._durable = durable
         self._rotate_at = rotate_at
         self._number = 0
+        self._process = os.getpid()
         self._descriptor: int | None = None
         self._segment = ""
         self._size = 0
@@ -64,12 +69,13 @@ class SegmentWriter:
 
     def close(self) -> None:
         """Closes the file; the next chunk would begin another."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
 
     def _append(self, parts: Sequence[Data]) -> ChunkRef:
-        if self._descriptor is None or self._size >= self._rotate_at:
+        # A process that was forked off meanwhile has a file of its own: two would write over each other.
+        if self._descriptor is None or self._size >= self._rotate_at or self._process != os.getpid():
             self._open_next()
         descriptor, offset = self._descriptor, self._size
         assert descriptor is not None
@@ -82,13 +88,15 @@ class SegmentWriter:
             try:
                 os.ftruncate(descriptor, offset)
             except OSError:
-                self.close()
+                with suppress(OSError):
+                    self.close()
             raise
         self._size = end
         return ChunkRef(self._segment, offset, end - offset)
 
     def _open_next(self) -> None:
         self.close()
+        self._process = os.getpid()
         folder = self._run_folder / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         while self._descriptor is None:
@@ -96,9 +104,10 @@ class SegmentWriter:
             self._number += 1
             try:
                 # Never a file that is there: an earlier process of the same name may have left it.
-                self._descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+                descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             except FileExistsError:
                 continue
+            self._descriptor = _beyond_streams(descriptor)
             self._segment = f"{FOLDER}/{name}"
             self._size = 0
         if self._durable:
@@ -112,6 +121,12 @@ class SegmentWriter:
                 f"the disk is full: {size:,} bytes of outputs could not be written",
                 where=where,
                 fix="Free space there, then retry the run.",
+            )
+        if error.errno == errno.EFBIG:
+            return StoreError(
+                f"{size:,} bytes of outputs could not be written: a file may not be that large",
+                where=where,
+                fix="Raise the limit on the size of files (`ulimit -f`), then retry the run.",
             )
         return StoreError(
             f"{size:,} bytes of outputs could not be written: {error.strerror or error}",
@@ -135,6 +150,16 @@ def _write(descriptor: int, parts: Sequence[Data], offset: int) -> int:
     return offset
 
 
+def _beyond_streams(descriptor: int) -> int:
+    """The descriptor, or a copy beyond 2: a block may have closed stdout, and what is opened next takes its number."""
+    if descriptor > 2:
+        return descriptor
+    try:
+        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(descriptor)
+
+
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -149,7 +174,7 @@ def adopt_segment(run_folder: Path, other: Path, ref: ChunkRef) -> ChunkRef:
     Its segment file is linked, not copied, where the file system can. Raises FileNotFoundError when it is gone,
     StoreError when the folder cannot be written.
     """
-    adopted = ref._replace(segment=f"{FOLDER}/{other.name}.{Path(ref.segment).name}")
+    adopted = ref._replace(segment=f"{FOLDER}/{other.name}{_ADOPTED}{Path(ref.segment).name}")
     source, target = other / ref.segment, run_folder / adopted.segment
     if target.exists():
         return adopted
@@ -163,6 +188,12 @@ def adopt_segment(run_folder: Path, other: Path, ref: ChunkRef) -> ChunkRef:
     except OSError:
         _copy_segment(source, target)
     return adopted
+
+
+def adopted_from(ref: ChunkRef) -> str | None:
+    """The name of the run's folder that a chunk was adopted from; None for a run's own."""
+    name = Path(ref.segment).name
+    return name.partition(_ADOPTED)[0] if _ADOPTED in name.removesuffix(".seg") else None
 
 
 def _copy_segment(source: Path, target: Path) -> None:

@@ -17,15 +17,36 @@ Record = tuple[Any, ...]
 """A row as a driver gives it: its types follow from the statement, which no type checker reads."""
 T = TypeVar("T")
 
-BLOCK_RUN_COLUMNS = "run, block, key, status, attempts, started_at, completed_at, chunk, position"
+BLOCK_RUN_KEY = ("run", "block", "key")
+BLOCK_RUN_COLUMNS = (
+    "status",
+    "attempts",
+    "started_at",
+    "completed_at",
+    "chunk",
+    "position",
+    "digest",
+    "fingerprint",
+    "kept",
+)
+"""What a row of `block_run` has after its key, in the order of `BlockRunRow`; the last ones have defaults, and may be
+left out of it."""
 
 
-def upsert(table: str, key: Sequence[str], columns: Sequence[str], values: str | None = None) -> str:
-    """The statement that stores a row, or replaces the one of the same key; `values` are a `?` a column by default."""
-    names = ", ".join([*key, *columns])
-    values = values or ", ".join("?" * (len(key) + len(columns)))
+def upsert(table: str, key: Sequence[str], columns: Sequence[str]) -> str:
+    """The statement that stores a row, or replaces the one of the same key; a parameter a column."""
+    names = (*key, *columns)
+    marks = ", ".join("?" * len(names))
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks}) {replacing(key, columns)}"
+
+
+def replacing(key: Sequence[str], columns: Sequence[str]) -> str:
+    """The end of a statement that inserts rows: one whose key is there replaces these columns.
+
+    Columns that are not inserted get their defaults.
+    """
     changes = ", ".join(f"{column} = excluded.{column}" for column in columns)
-    return f"INSERT INTO {table} ({names}) VALUES ({values}) ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
+    return f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
 
 
 class Reading(Protocol):
@@ -54,7 +75,10 @@ class Transaction(Protocol):
         """Executes a statement for each of the rows."""
 
     def put_block_runs(self, run: int, rows: Mapping[int, Sequence[BlockRunRow]]) -> None:
-        """Stores rows of `block_run` by block number, each in place of what is stored for its key: the hot path."""
+        """Stores rows of `block_run` by block number, each in place of what is stored for its key: the hot path.
+
+        Rows may leave out their last columns; those get their defaults, at no cost.
+        """
 
     def remove_failures(self, run: int, block: int, keys: Sequence[bytes]) -> None:
         """Deletes the rows of `failure` of these keys."""
@@ -76,6 +100,12 @@ class Database(Protocol):
 
     def fetch(self, sql: str, parameters: Parameters = ()) -> list[Record]:
         """All rows of a small result, outside of transactions."""
+
+    def fetch_each(self, sql: str, values: Iterable[bytes], parameters: Sequence[Value]) -> list[Record]:
+        """All rows that the statement finds for each of any number of values: its first parameter, before the others.
+
+        Outside of transactions.
+        """
 
     def reading(self) -> AbstractContextManager[Reading]:
         """A connection of its own, to read one state of the database."""

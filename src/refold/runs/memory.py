@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import islice, starmap
 from typing import TypeVar
 
 from refold.model.block import JsonValue
@@ -15,6 +15,7 @@ from refold.ports.run_store import (
     Control,
     FailureGroup,
     FailureRow,
+    FoldRow,
     ItemsRow,
     Lease,
     NewRun,
@@ -36,6 +37,7 @@ from refold.scheduler.status import Status
 
 _Place = tuple[BlockUuid, bytes]
 _Row = TypeVar("_Row", BlockRunRow, FailureRow)
+_COMPLETE = frozenset({Status.COMPLETED, Status.COMPLETED_FALSE})
 
 
 @dataclass(slots=True)
@@ -48,6 +50,7 @@ class _KeptRun:
     rows: dict[_Place, BlockRunRow] = field(default_factory=dict)
     failures: dict[_Place, FailureRow] = field(default_factory=dict)
     items: dict[tuple[BlockUuid, bytes, int], ItemsRow] = field(default_factory=dict)
+    folds: dict[tuple[BlockUuid, int, bytes, int], FoldRow] = field(default_factory=dict)
     chunks: dict[int, ChunkRow] = field(default_factory=dict)
 
     @property
@@ -143,6 +146,7 @@ class MemoryRunStore:
         kept.rows = {place: row for place, row in kept.rows.items() if row.block in planned}
         kept.failures = {place: row for place, row in kept.failures.items() if row.block in planned}
         kept.items = {place: row for place, row in kept.items.items() if row.block in planned}
+        kept.folds = {place: row for place, row in kept.folds.items() if row.block in planned}
 
     def get(self, run: RunId) -> RunRecord:
         """The run. Raises NotFoundError."""
@@ -207,6 +211,26 @@ class MemoryRunStore:
         places = [place for place in kept.items if place[0] == block and key in (None, place[1])]
         return iter([kept.items[place] for place in sorted(places)])
 
+    def folds(self, run: RunId, block: BlockUuid) -> Iterator[FoldRow]:
+        """Partials of the folds over a block, by levels, group and how many runs they cover."""
+        kept = self._runs.get(run)
+        return iter([] if kept is None else [row for place, row in sorted(kept.folds.items()) if place[0] == block])
+
+    def cached(
+        self, project: str, pipeline: PipelineUuid, block: BlockUuid, fingerprints: Collection[bytes]
+    ) -> Mapping[bytes, tuple[RunId, BlockRunRow]]:
+        """For those fingerprints that a completed block run has: the run created last that has it, and the row."""
+        wanted = set(fingerprints)
+        found: dict[bytes, tuple[RunId, BlockRunRow]] = {}
+        for run, kept in self._runs.items():
+            if (kept.record.project, kept.record.pipeline_uuid) != (project, pipeline):
+                continue
+            rows = [row for row in kept.rows.values() if row.block == block and row.status in _COMPLETE]
+            for row in sorted(rows, key=lambda row: row.key):
+                if row.fingerprint in wanted:
+                    found[row.fingerprint] = run, row
+        return found
+
     def delete(self, runs: Iterable[RunId]) -> None:
         """Forgets runs and all that belongs to them."""
         for run in list(runs):
@@ -233,12 +257,13 @@ class MemoryRunStore:
     def _apply(kept: _KeptRun, batch: WriteBatch) -> None:
         """All iterables are read and checked before anything is changed: a batch is written whole or not at all."""
         chunks = [ChunkRow._make(row) for row in batch.chunks]
-        items = [ItemsRow._make(row) for row in batch.items]
-        rows = [BlockRunRow._make(row) for row in batch.rows]
+        items = list(starmap(ItemsRow, batch.items))
+        rows = list(starmap(BlockRunRow, batch.rows))
+        folds = [FoldRow._make(row) for row in batch.folds]
         failures = [storable(FailureRow._make(row)) for row in batch.failures]
         forgotten, forgotten_items = set(batch.forgotten), set(batch.forgotten_items)
         summary = kept.record.summary if batch.summary is None else _copied(batch.summary)
-        unknown = {row[0] for group in (items, rows, failures) for row in group} - set(kept.blocks)
+        unknown = {row[0] for group in (items, rows, failures, folds) for row in group} - set(kept.blocks)
         if unknown:
             raise block_not_planned(kept.record.id, min(unknown))
         for place in forgotten:
@@ -251,6 +276,7 @@ class MemoryRunStore:
             kept.rows[row.block, row.key] = row
             kept.failures.pop((row.block, row.key), None)
         kept.failures.update(((row.block, row.key), row) for row in failures)
+        kept.folds.update(((row.block, row.levels, row.group, row.folded), row) for row in folds)
         kept.record = replace(kept.record, summary=summary)
 
 

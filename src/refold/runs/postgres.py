@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from refold.errors import StoreError
 from refold.ports.run_store import BlockRunRow
-from refold.runs.database import BLOCK_RUN_COLUMNS, Parameters, Record, T, Transaction, Value
+from refold.runs.database import BLOCK_RUN_COLUMNS, BLOCK_RUN_KEY, Parameters, Record, T, Transaction, Value, replacing
 from refold.runs.upgrade import is_current, migrate
 
 if TYPE_CHECKING:
@@ -18,14 +18,29 @@ if TYPE_CHECKING:
 
 _PATIENCE = 10.0  # seconds to wait for a server that restarts
 _STREAMED = 1000  # rows read at a time
+_ASKED = 10_000  # values looked up at a time
 _LOCK = "SELECT pg_advisory_xact_lock(7305126481339)"  # any number that nobody else uses
-_BLOCK_RUN_TYPES = ["int4", "int4", "bytea", "int2", "int4", "float8", "float8", "int4", "int4"]
-_STAGE = "CREATE TEMP TABLE IF NOT EXISTS block_run_stage (LIKE block_run) ON COMMIT DELETE ROWS"
+_BLOCK_RUN = (*BLOCK_RUN_KEY, *BLOCK_RUN_COLUMNS)
+_BLOCK_RUN_TYPES = [
+    "int4",
+    "int4",
+    "bytea",
+    "int2",
+    "int4",
+    "float8",
+    "float8",
+    "int4",
+    "int4",
+    "bytea",
+    "bytea",
+    "bool",
+]
+_STAGE = """
+CREATE TEMP TABLE IF NOT EXISTS block_run_stage (LIKE block_run INCLUDING DEFAULTS) ON COMMIT DELETE ROWS
+"""
 _UNSTAGE = f"""
-INSERT INTO block_run ({BLOCK_RUN_COLUMNS}) SELECT {BLOCK_RUN_COLUMNS} FROM block_run_stage
-ON CONFLICT (run, block, key) DO UPDATE SET
-  status = excluded.status, attempts = excluded.attempts, started_at = excluded.started_at,
-  completed_at = excluded.completed_at, chunk = excluded.chunk, position = excluded.position
+INSERT INTO block_run ({", ".join(_BLOCK_RUN)}) SELECT {", ".join(_BLOCK_RUN)} FROM block_run_stage
+{replacing(BLOCK_RUN_KEY, BLOCK_RUN_COLUMNS)}
 """
 
 
@@ -68,7 +83,17 @@ class PostgresDatabase:
 
     def fetch(self, sql: str, parameters: Parameters = ()) -> list[Record]:
         """All rows of a small result."""
-        return self._persistently(lambda _: self._connection.execute(_adapted(sql), parameters).fetchall())
+        return self._fetch(sql, parameters)
+
+    def fetch_each(self, sql: str, values: Iterable[bytes], parameters: Sequence[Value]) -> list[Record]:
+        """All rows that the statement finds for each of the values, its first parameter."""
+        for_each = sql.replace("?", "wanted.value", 1)
+        sql = f"SELECT found.* FROM unnest(?::bytea[]) AS wanted(value) CROSS JOIN LATERAL ({for_each}) AS found"
+        asked = list(values)
+        found: list[Record] = []
+        for start in range(0, len(asked), _ASKED):
+            found += self._fetch(sql, (asked[start : start + _ASKED], *parameters))
+        return found
 
     @contextmanager
     def reading(self) -> Iterator[_PostgresReading]:
@@ -85,6 +110,9 @@ class PostgresDatabase:
         """Closes the connection."""
         self._closed = True
         self._connection.close()
+
+    def _fetch(self, sql: str, parameters: Sequence[object] | Mapping[str, object]) -> list[Record]:
+        return self._persistently(lambda _: self._connection.execute(_adapted(sql), parameters).fetchall())
 
     def _attempt(self, work: Callable[[Transaction], T], again: bool) -> T:
         with self._connection.transaction():
@@ -223,14 +251,16 @@ class _PostgresTransaction:
         self._connection.execute(sql, (run, block, list(keys)))
 
     def _copy(self, table: str, run: int, rows: Mapping[int, Iterable[BlockRunRow]]) -> None:
-        sql = f"COPY {table} ({BLOCK_RUN_COLUMNS}) FROM STDIN (FORMAT BINARY)"
-        with self._connection.cursor() as cursor, cursor.copy(sql.encode()) as copy:
-            copy.set_types(_BLOCK_RUN_TYPES)
-            write = copy.write_row
-            for block, block_rows in rows.items():
-                place = (run, block)
-                for row in block_rows:
-                    write(place + row[1:])
+        for width in {len(row) for block_rows in rows.values() for row in block_rows}:
+            sql = f"COPY {table} ({', '.join(_BLOCK_RUN[: width + 1])}) FROM STDIN (FORMAT BINARY)"
+            with self._connection.cursor() as cursor, cursor.copy(sql.encode()) as copy:
+                copy.set_types(_BLOCK_RUN_TYPES[: width + 1])
+                write = copy.write_row
+                for block, block_rows in rows.items():
+                    place = (run, block)
+                    for row in block_rows:
+                        if len(row) == width:
+                            write(place + row[1:])
 
 
 @lru_cache(maxsize=256)

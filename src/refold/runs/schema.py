@@ -5,6 +5,7 @@
     block_run  a block run that is over; keyed by (run, block, key), so that it is read in key order without sorting
     failure    why a block run failed
     items      items that a run of a dynamic block gave, a row a chunk
+    fold       what the first runs of a group were folded to
     chunk      where a chunk lies
     request    what users ask of a run
 
@@ -82,6 +83,7 @@ def _add_block_run_tables(metadata: sa.MetaData) -> None:
     import sqlalchemy as sa
 
     not_completed = sa.text("status <> 2 AND status <> 3")
+    cached = sa.text("fingerprint IS NOT NULL AND status IN (2, 3)")
     sa.Table(
         "block_run",
         metadata,
@@ -94,6 +96,9 @@ def _add_block_run_tables(metadata: sa.MetaData) -> None:
         sa.Column("completed_at", sa.Double),
         sa.Column("chunk", sa.Integer),
         sa.Column("position", sa.Integer),
+        sa.Column("digest", sa.LargeBinary),
+        sa.Column("fingerprint", sa.LargeBinary),
+        sa.Column("kept", sa.Boolean, server_default=sa.false(), nullable=False),
         sa.Index(
             "block_run_not_completed",
             "run",
@@ -101,6 +106,15 @@ def _add_block_run_tables(metadata: sa.MetaData) -> None:
             "key",
             sqlite_where=not_completed,
             postgresql_where=not_completed,
+        ),
+        sa.Index(
+            "block_run_cached",
+            "fingerprint",
+            "run",
+            "block",
+            "key",
+            sqlite_where=cached,
+            postgresql_where=cached,
         ),
         sqlite_with_rowid=False,
     )
@@ -131,6 +145,20 @@ def _add_output_tables(metadata: sa.MetaData) -> None:
         sa.Column("first", sa.Integer, nullable=False),
         sa.Column("named", sa.Boolean, nullable=False),
         sa.Column("fingerprints", sa.LargeBinary, nullable=False),
+        sa.Column("waits", sa.Text),
+    )
+    sa.Table(
+        "fold",
+        metadata,
+        sa.Column("run", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("block", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("levels", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("outer_key", sa.LargeBinary, primary_key=True),
+        sa.Column("folded", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("digest", sa.LargeBinary, nullable=False),
+        sa.Column("chunk", sa.Integer, nullable=False),
+        sa.Column("position", sa.Integer, nullable=False),
+        sqlite_with_rowid=False,
     )
     sa.Table(
         "chunk",

@@ -21,9 +21,13 @@ CREATE TABLE block_run (
 	completed_at DOUBLE,
 	chunk INTEGER,
 	position INTEGER,
+	digest BLOB,
+	fingerprint BLOB,
+	kept BOOLEAN DEFAULT 0 NOT NULL,
 	PRIMARY KEY (run, block, "key")
 )
  WITHOUT ROWID;
+CREATE INDEX block_run_cached ON block_run (fingerprint, run, block, "key") WHERE fingerprint IS NOT NULL AND status IN (2, 3);
 CREATE INDEX block_run_not_completed ON block_run (run, block, "key") WHERE status <> 2 AND status <> 3;
 CREATE TABLE chunk (
 	run INTEGER NOT NULL,
@@ -43,6 +47,18 @@ CREATE TABLE failure (
 	traceback TEXT NOT NULL,
 	PRIMARY KEY (run, block, "key")
 );
+CREATE TABLE fold (
+	run INTEGER NOT NULL,
+	block INTEGER NOT NULL,
+	levels INTEGER NOT NULL,
+	outer_key BLOB NOT NULL,
+	folded INTEGER NOT NULL,
+	digest BLOB NOT NULL,
+	chunk INTEGER NOT NULL,
+	position INTEGER NOT NULL,
+	PRIMARY KEY (run, block, levels, outer_key, folded)
+)
+ WITHOUT ROWID;
 CREATE TABLE items (
 	run INTEGER NOT NULL,
 	block INTEGER NOT NULL,
@@ -53,6 +69,7 @@ CREATE TABLE items (
 	first INTEGER NOT NULL,
 	named BOOLEAN NOT NULL,
 	fingerprints BLOB NOT NULL,
+	waits TEXT,
 	PRIMARY KEY (run, block, "key", start)
 );
 CREATE TABLE request (

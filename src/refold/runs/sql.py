@@ -7,11 +7,9 @@ driving a run imports neither it nor Alembic.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
-from typing import TypeVar
 
 from refold.model.block import JsonValue
 from refold.model.keys import BlockUuid, PipelineUuid, RunId, decode_key
@@ -21,6 +19,7 @@ from refold.ports.run_store import (
     Control,
     FailureGroup,
     FailureRow,
+    FoldRow,
     ItemsRow,
     Lease,
     NewRun,
@@ -32,6 +31,7 @@ from refold.ports.run_store import (
 from refold.runs import statements
 from refold.runs.database import Database, Reading, Record, Transaction, Value
 from refold.runs.queries import runs_query
+from refold.runs.ready_batch import ReadyBatch
 from refold.runs.refusals import (
     block_not_planned,
     driven_elsewhere,
@@ -40,37 +40,10 @@ from refold.runs.refusals import (
     run_gone,
     run_not_found,
 )
-from refold.runs.text import from_json, storable, to_json
+from refold.runs.text import from_json, to_json
 from refold.scheduler.status import Status
 
-_Row = TypeVar("_Row", bound=tuple[object, ...])
 _COMPLETED = {Status.COMPLETED, Status.COMPLETED_FALSE}
-
-
-@dataclass(frozen=True, slots=True)
-class _ReadyBatch:
-    """A batch as a transaction writes it: every iterable read, rows by block, so that it can be written twice."""
-
-    chunks: Sequence[ChunkRow]
-    items: Mapping[BlockUuid, Sequence[ItemsRow]]
-    rows: Mapping[BlockUuid, Sequence[BlockRunRow]]
-    failures: Mapping[BlockUuid, Sequence[FailureRow]]
-    forgotten: Mapping[BlockUuid, Sequence[tuple[BlockUuid, bytes]]]
-    forgotten_items: Mapping[BlockUuid, Sequence[tuple[BlockUuid, bytes]]]
-    summary: str | None
-
-    @classmethod
-    def of(cls, batch: WriteBatch) -> _ReadyBatch:
-        """The batch, ready. Raises StoreError for a summary that is not JSON."""
-        return cls(
-            list(batch.chunks),
-            _by_block(batch.items),
-            _by_block(batch.rows),
-            _by_block(batch.failures),
-            _by_block(batch.forgotten),
-            _by_block(batch.forgotten_items),
-            None if batch.summary is None else to_json(batch.summary),
-        )
 
 
 class SqlRunStore:
@@ -115,7 +88,7 @@ class SqlRunStore:
 
     def write(self, lease: Lease, batch: WriteBatch, now: float, ttl: float) -> None:
         """Writes all of the batch, or nothing. Raises LeaseError, StoreError."""
-        ready = _ReadyBatch.of(batch)
+        ready = ReadyBatch.of(batch)
 
         def renew_and_write(transaction: Transaction) -> None:
             values = (now + ttl, ready.summary, lease.run, lease.token, lease.owner.text)
@@ -127,7 +100,7 @@ class SqlRunStore:
 
     def finish(self, lease: Lease, batch: WriteBatch, status: RunStatus, now: float) -> None:
         """Writes the batch, sets the last status, gives the lease back. Raises LeaseError, StoreError."""
-        ready = _ReadyBatch.of(batch)
+        ready = ReadyBatch.of(batch)
 
         def write_and_finish(transaction: Transaction) -> None:
             values = (status.value, now, ready.summary, lease.run, lease.token, lease.owner.text)
@@ -194,12 +167,12 @@ class SqlRunStore:
         sql = _block_runs_query(self._database, statuses)
         with self._database.reading() as reading:
             for number, planned, uuid in _blocks(reading, run, block):
-                yield from map(BlockRunRow._make, reading.stream(sql, (uuid, number, planned)))
+                yield from map(partial(_block_run_row, uuid), reading.stream(sql, (number, planned)))
 
     def block_run(self, run: RunId, block: BlockUuid, key: bytes) -> BlockRunRow | None:
         """One row, or None."""
-        rows = self._database.fetch(statements.BLOCK_RUN, (block, run, run, block, key))
-        return BlockRunRow._make(rows[0]) if rows else None
+        rows = self._database.fetch(statements.BLOCK_RUN, (run, run, block, key))
+        return _block_run_row(block, rows[0]) if rows else None
 
     def failures(self, run: RunId, block: BlockUuid | None = None) -> Iterator[FailureRow]:
         """Failures, in the plan's block order, then key order."""
@@ -236,6 +209,19 @@ class SqlRunStore:
         with self._database.reading() as reading:
             yield from map(_items_row, reading.stream(statements.ITEMS, place))
 
+    def folds(self, run: RunId, block: BlockUuid) -> Iterator[FoldRow]:
+        """Partials of the folds over a block, by levels, group and how many runs they cover."""
+        with self._database.reading() as reading:
+            yield from map(FoldRow._make, reading.stream(statements.FOLDS, (block, run, run, block)))
+
+    def cached(
+        self, project: str, pipeline: PipelineUuid, block: BlockUuid, fingerprints: Collection[bytes]
+    ) -> Mapping[bytes, tuple[RunId, BlockRunRow]]:
+        """For those fingerprints that a completed block run has: the run created last that has it, and the row."""
+        rows = self._database.fetch_each(statements.CACHED, set(fingerprints), (block, project, pipeline))
+        found = [(RunId(row[0]), _block_run_row(block, row[1:])) for row in rows]
+        return {row.fingerprint: (run, row) for run, row in found if row.fingerprint is not None}
+
     def delete(self, runs: Iterable[RunId]) -> None:
         """Forgets runs and all that belongs to them, each run in a transaction of its own."""
 
@@ -246,10 +232,10 @@ class SqlRunStore:
         """Gives back connections."""
         self._database.close()
 
-    def _write(self, transaction: Transaction, lease: Lease, batch: _ReadyBatch) -> None:
+    def _write(self, transaction: Transaction, lease: Lease, batch: ReadyBatch) -> None:
         """Writes the batch under a lease that the transaction holds."""
         run, numbers = self._numbers_of(transaction, lease)
-        for uuid in (*batch.items, *batch.rows, *batch.failures):
+        for uuid in batch.blocks:
             if uuid not in numbers:
                 raise block_not_planned(lease.run, uuid)
         for uuid, places in batch.forgotten.items():
@@ -268,8 +254,9 @@ class SqlRunStore:
         for uuid, rows in batch.rows.items():
             _end_failures(transaction, run, numbers[uuid], [row[1] for row in rows])
         for uuid, failures in batch.failures.items():
-            texts = (storable(FailureRow._make(row)) for row in failures)
-            transaction.execute_many(statements.PUT_FAILURE, _keyed(run, numbers[uuid], texts))
+            transaction.execute_many(statements.PUT_FAILURE, _keyed(run, numbers[uuid], failures))
+        for uuid, folds in batch.folds.items():
+            transaction.execute_many(statements.PUT_FOLD, _keyed(run, numbers[uuid], folds))
 
     def _numbers_of(self, transaction: Transaction, lease: Lease) -> tuple[int, dict[BlockUuid, int]]:
         """The numbers of the lease's run and of its blocks."""
@@ -285,12 +272,6 @@ def _end_failures(transaction: Transaction, run: int, block: int, keys: Sequence
     ended = keys if len(failed) == len(keys) else [key for key in keys if key in failed]
     if ended:
         transaction.remove_failures(run, block, ended)
-
-
-def _by_block(rows: Iterable[_Row]) -> dict[BlockUuid, list[_Row]]:
-    """The rows of each block, in their order: of two rows for one key the later one counts."""
-    uuid = itemgetter(0)
-    return {BlockUuid(block): list(found) for block, found in groupby(sorted(rows, key=uuid), uuid)}
 
 
 def _keyed(run: int, block: int, rows: Iterable[tuple[Value, ...]]) -> Iterator[tuple[Value, ...]]:
@@ -352,6 +333,11 @@ def _block_runs_query(database: Database, statuses: Collection[Status] | None) -
         return statements.BLOCK_RUNS.format(table="block_run", condition=condition)
     condition += " AND status <> 2 AND status <> 3"  # the index's own words: they prove that it holds all of these rows
     return statements.BLOCK_RUNS.format(table=database.not_completed, condition=condition)
+
+
+def _block_run_row(uuid: BlockUuid, row: Record) -> BlockRunRow:
+    """The row that a statement found of this block; what `_make` does, as there may be very many."""
+    return tuple.__new__(BlockRunRow, (uuid, *row[:-1], row[-1] == 1))  # SQLite's truth is the number 1
 
 
 def _items_row(row: Record) -> ItemsRow:

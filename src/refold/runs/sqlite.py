@@ -9,15 +9,18 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import lru_cache
+from itertools import chain, groupby
 from pathlib import Path
 
 from refold.errors import StoreError
 from refold.ports.run_store import BlockRunRow
-from refold.runs.database import Parameters, Record, T, Transaction, Value, upsert
+from refold.runs.database import BLOCK_RUN_COLUMNS, BLOCK_RUN_KEY, Parameters, Record, T, Transaction, Value, replacing
 from refold.runs.upgrade import HEAD, is_current, migrate
 
 _PATIENCE = 10.0  # seconds to wait for another process's transaction
 _STREAMED = 1000  # rows read at a time
+_TOGETHER = 16  # rows stored by one statement: its start costs as much as a row, and old SQLites take 999 parameters
 
 _FIXES = {
     "FULL": "Free some disk space, then start the run again: what had been stored is kept.",
@@ -59,10 +62,16 @@ class SqliteDatabase:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(
-                f"its folder cannot be made: {error.strerror}",
-                where=str(self._path),
-                fix="Name a file in a folder that you may write to.",
+                f"the folder of the runs cannot be made: {error.strerror}",
+                where=str(self._path.parent),
+                fix="Make the folder above it one that you may write to, or move away the file that is in its place.",
             ) from error
+        if self._path.is_dir():
+            raise StoreError(
+                "is a folder, and the runs are kept in a file",
+                where=str(self._path),
+                fix="Move it away, or name another file.",
+            )
         with _explained(self._path):
             self._connection = self._connect()
             try:
@@ -90,6 +99,17 @@ class SqliteDatabase:
         """All rows of a small result."""
         with _explained(self._path):
             return self._connection.execute(sql, parameters).fetchall()
+
+    def fetch_each(self, sql: str, values: Iterable[bytes], parameters: Sequence[Value]) -> list[Record]:
+        """All rows that the statement finds for each of the values, its first parameter."""
+        connection = self._connection
+        with _explained(self._path):
+            connection.execute("BEGIN")  # else each of the statements locks the file
+            try:
+                return [row for value in values for row in connection.execute(sql, (value, *parameters))]
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
 
     @contextmanager
     def reading(self) -> Iterator[_SqliteReading]:
@@ -175,21 +195,30 @@ class _SqliteTransaction:
 
     def put_block_runs(self, run: int, rows: Mapping[int, Sequence[BlockRunRow]]) -> None:
         for block, block_rows in rows.items():
-            # Run and block are written out, and the rows' own first column is parameter 1, which nothing uses: so rows
-            # go to SQLite without a Python step for each. It binds plain tuples faster than named ones.
-            self._connection.executemany(_PUT_BLOCK_RUN.format(run=run, block=block), map(tuple, block_rows))
+            for width, alike in groupby(block_rows, len):
+                some = list(alike)
+                whole = len(some) - len(some) % _TOGETHER
+                groups = zip(*[iter(some[:whole])] * _TOGETHER, strict=True)
+                together = map(tuple, map(chain.from_iterable, groups))  # no Python step for each row
+                self._connection.executemany(_put_block_runs(run, block, width, _TOGETHER), together)
+                self._connection.executemany(_put_block_runs(run, block, width, 1), some[whole:])
 
     def remove_failures(self, run: int, block: int, keys: Sequence[bytes]) -> None:
         sql = "DELETE FROM failure WHERE run = ? AND block = ? AND key = ?"
         self._connection.executemany(sql, ((run, block, key) for key in keys))
 
 
-_PUT_BLOCK_RUN = upsert(
-    "block_run",
-    ("run", "block", "key"),
-    ("status", "attempts", "started_at", "completed_at", "chunk", "position"),
-    "{run:d}, {block:d}, ?2, ?3, ?4, ?5, ?6, ?7, ?8",
-)
+@lru_cache(maxsize=256)
+def _put_block_runs(run: int, block: int, width: int, count: int) -> str:
+    """The statement that stores so many rows of a block, of so many columns each; they are its parameters as they are.
+
+    Run and block are written out, so the block's uuid, which is the first column of each row, goes unused.
+    """
+    names = (*BLOCK_RUN_KEY, *BLOCK_RUN_COLUMNS)[: width + 1]
+    marks = [", ".join(f"?{width * row + column}" for column in range(2, width + 1)) for row in range(count)]
+    values = ", ".join(f"({run:d}, {block:d}, {row})" for row in marks)
+    insert = f"INSERT INTO block_run ({', '.join(names)}) VALUES {values}"
+    return f"{insert} {replacing(BLOCK_RUN_KEY, BLOCK_RUN_COLUMNS)}"
 
 
 def _ddl() -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from refold.runs.database import upsert
+from refold.runs.database import BLOCK_RUN_COLUMNS, upsert
 
 RUN_COLUMNS = (
     "number",
@@ -56,18 +56,27 @@ BLOCKS_IN_ORDER = f"SELECT run, number, uuid FROM block WHERE run = {_NUMBER} OR
 PUT_BLOCK = upsert("block", ("run", "number"), ("position", "uuid", "snapshot"))
 DROP_BLOCK = tuple(
     f"DELETE FROM {table} WHERE run = ? AND {column} = ?"
-    for table, column in (("block", "number"), ("block_run", "block"), ("failure", "block"), ("items", "block"))
+    for table, column in (
+        ("block", "number"),
+        ("block_run", "block"),
+        ("failure", "block"),
+        ("items", "block"),
+        ("fold", "block"),
+    )
 )
 
 FORGET_BLOCK_RUN = "DELETE FROM block_run WHERE run = ? AND block = ? AND key = ?"
 FORGET_ITEMS = "DELETE FROM items WHERE run = ? AND block = ? AND key = ?"
 PUT_CHUNK = upsert("chunk", ("run", "chunk"), ("segment", "byte_offset", "byte_length"))
-PUT_ITEMS = upsert("items", ("run", "block", "key", "start"), ("count", "chunk", "first", "named", "fingerprints"))
+PUT_ITEMS = upsert(
+    "items", ("run", "block", "key", "start"), ("count", "chunk", "first", "named", "fingerprints", "waits")
+)
 PUT_FAILURE = upsert("failure", ("run", "block", "key"), ("error", "kind", "traceback"))
+PUT_FOLD = upsert("fold", ("run", "block", "levels", "outer_key", "folded"), ("digest", "chunk", "position"))
 FAILED_KEYS = "SELECT key FROM failure WHERE run = ? AND block = ? LIMIT ?"
 
-_BLOCK_RUN = "CAST(? AS TEXT), key, status, attempts, started_at, completed_at, chunk, position"
-_ITEMS = "CAST(? AS TEXT), key, start, count, chunk, first, named, fingerprints"
+_BLOCK_RUN = ", ".join(f"block_run.{column}" for column in ("key", *BLOCK_RUN_COLUMNS))
+_ITEMS = "CAST(? AS TEXT), key, start, count, chunk, first, named, fingerprints, waits"
 _FAILURE = "CAST(? AS TEXT), key, error, kind, traceback"
 _BY_UUID = f"run = {_NUMBER} AND block = (SELECT number FROM block WHERE run = {_NUMBER} AND uuid = ?)"
 BLOCK_RUNS = f"SELECT {_BLOCK_RUN} FROM {{table}} WHERE run = ? AND block = ?{{condition}} ORDER BY key"
@@ -77,6 +86,19 @@ FAILURES = f"SELECT {_FAILURE} FROM failure WHERE run = ? AND block = ? ORDER BY
 FAILURE = f"SELECT {_FAILURE} FROM failure WHERE {_BY_UUID} AND key = ?"
 ITEMS = f"SELECT {_ITEMS} FROM items WHERE {_BY_UUID} ORDER BY key, start"
 ITEMS_OF_RUN = f"SELECT {_ITEMS} FROM items WHERE {_BY_UUID} AND key = ? ORDER BY start"
+FOLDS = f"""
+SELECT CAST(? AS TEXT), levels, outer_key, folded, digest, chunk, position FROM fold
+WHERE {_BY_UUID} ORDER BY levels, outer_key, folded
+"""
+CACHED = f"""
+SELECT (SELECT id FROM run WHERE number = block_run.run), {_BLOCK_RUN} FROM block_run
+WHERE fingerprint = ? AND fingerprint IS NOT NULL AND status IN (2, 3) AND block = (
+  SELECT block.number FROM block JOIN run ON run.number = block.run
+  WHERE block.run = block_run.run AND block.uuid = ? AND run.project = ? AND run.pipeline_uuid = ?
+) ORDER BY run DESC, block DESC, key DESC LIMIT 1
+"""
+"""The newest completed block run of a fingerprint: the index block_run_cached, whose own words this repeats, is read
+backwards to the first row that fits. A join would leave another order of reading to the database."""
 CHUNKS = f"SELECT chunk, segment, byte_offset, byte_length FROM chunk WHERE run = {_NUMBER} ORDER BY chunk"
 FAILURE_GROUPS = f"""
 SELECT kind, total, error, uuid, key FROM (
@@ -96,5 +118,6 @@ CLEAR_REQUESTS = f"DELETE FROM request WHERE run = {_NUMBER}"
 
 DELETE_RUN = "DELETE FROM run WHERE id = ?"
 DELETE_OF_RUN = tuple(
-    f"DELETE FROM {table} WHERE run = ?" for table in ("block", "block_run", "failure", "items", "chunk", "request")
+    f"DELETE FROM {table} WHERE run = ?"
+    for table in ("block", "block_run", "failure", "items", "fold", "chunk", "request")
 )

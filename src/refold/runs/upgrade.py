@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Connect = Callable[[], sqlite3.Connection] | Callable[[], psycopg.Connection]
 
-HEAD = "0001"
+HEAD = "0002"
 """The revision that this code reads and writes: the last one in `migrations/versions`. Revisions are numbered."""
 
 

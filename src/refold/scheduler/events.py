@@ -66,11 +66,12 @@ class Wait(NamedTuple):
     """An item whose children wait for another block run (generated dependencies, design 2.9)."""
 
     item: int
-    """Index within the run of the item that waits. Of one that arrived before, this is what was OPEN then."""
+    """Index within the run of the item that waits."""
     block: int | None
     """The block that is waited for; None: the same block as the waiting one."""
     target: int | None
-    """Index within the same run of the item at which it stands, or OPEN; None: the block has no axes."""
+    """Index within the same run of the item at which it stands; None: the block has no axes. OPEN: it has not come yet;
+    when it has, another `Wait` for the same item says which it is, and its index is the greater of the two."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import msgspec
 
@@ -22,137 +22,41 @@ from refold.ports.executor import (
     Batch,
     BlockTask,
     Executor,
-    Failure,
-    Finished,
+    FoldBatch,
+    Folding,
+    Grouping,
     InputKind,
-    Paused,
-    Produced,
+    NamePart,
     Report,
     RunContext,
     Source,
     Span,
     Spans,
 )
-from refold.ports.output_store import ChunkRef, Item, Output
-from refold.scheduler.events import Outcome
-from refold.scheduler.ranges import numbers
+from refold.ports.output_store import Item, Output
+from refold.testing.told import Told, ToldFold
 
 PATIENCE = 30.0
 """Seconds after which what does not come is missing."""
 PLENTY = 2**30
 """A credit, in items and in bytes, that is never used up."""
 _BATCHES = count(1)
-_Condition = Callable[[], bool]
+_FOLDED = frozenset({InputKind.REDUCED, InputKind.GROUP})
+Names = tuple[tuple[NamePart, ...], ...]
 
 
-@dataclass(slots=True)
-class Told:
-    """What was reported of one batch."""
+class TaskSettings(TypedDict, total=False):
+    """Fields of a `BlockTask` that are as they are by default unless a test says otherwise."""
 
-    batch: Batch
-    store: FileOutputStore
-    outcomes: dict[int, Outcome] = field(default_factory=dict)
-    """By position."""
-    failures: dict[int, Failure] = field(default_factory=dict)
-    times: dict[int, tuple[float, float]] = field(default_factory=dict)
-    outputs: dict[int, tuple[ChunkRef, int]] = field(default_factory=dict)
-    produced: list[Produced] = field(default_factory=list)
-    paused: set[int] = field(default_factory=set)
-    """Positions of generators that gave their slot back."""
-    reports: int = 0
-
-    @property
-    def complete(self) -> bool:
-        """Whether all its runs were reported."""
-        return len(self.outcomes) == self.batch.length
-
-    @property
-    def at_rest(self) -> bool:
-        """Whether all its runs were reported, or paused."""
-        return len(self.outcomes) + len(self.paused) == self.batch.length
-
-    @property
-    def outcome(self) -> Outcome:
-        """The outcome of the one run."""
-        (outcome,) = self.outcomes.values()
-        return outcome
-
-    @property
-    def failure(self) -> Failure:
-        """The failure of the one run that failed."""
-        (failure,) = self.failures.values()
-        return failure
-
-    @property
-    def chunks(self) -> set[ChunkRef]:
-        """All chunks that hold something of the batch."""
-        return {chunk for chunk, _ in self.outputs.values()} | {report.chunk for report in self.produced}
-
-    def output(self, position: int = 0) -> Output:
-        """What the run at this position returned, as stored."""
-        chunk, at = self.outputs[position]
-        return self.store.read(chunk).output(at)
-
-    def value(self, position: int = 0) -> object:
-        """The same, as the function returned it."""
-        return self.output(position).value
-
-    def values(self) -> dict[int, object]:
-        """What all completed runs returned."""
-        return {position: self.value(position) for position in sorted(self.outputs)}
-
-    def items(self, position: int = 0) -> list[Item]:
-        """The items that the run at this position gave, as stored."""
-        return [
-            self.store.read(report.chunk).item(report.first + at)
-            for report in self.produced
-            if report.position == position
-            for at in range(report.length)
-        ]
-
-    def item_values(self, position: int = 0) -> list[object]:
-        """The same, without metadata."""
-        return [item.value for item in self.items(position)]
-
-    def fingerprints(self, position: int = 0) -> bytes:
-        """Eight bytes for each of these."""
-        return b"".join(report.fingerprints for report in self.produced if report.position == position)
-
-    def where(self, outcome: Outcome) -> list[int]:
-        """Positions with this outcome."""
-        return sorted(position for position, found in self.outcomes.items() if found is outcome)
-
-    def hear(self, report: Report) -> None:
-        """Takes in a report; AssertionError if it breaks a promise."""
-        self.reports += 1
-        if isinstance(report, Produced):
-            assert report.position not in self.outcomes, "items of a run that is over"
-            given = sum(other.length for other in self.produced if other.position == report.position)
-            known = len(self.batch.known.get(report.position, b"")) // 8
-            assert report.start == given + known, "items in turn"
-            assert len(report.fingerprints) == 8 * report.length
-            self.produced.append(report)
-        elif isinstance(report, Paused):
-            assert report.position not in self.outcomes, "a run that is over cannot pause"
-            self.paused.add(report.position)
-        else:
-            self._end(report)
-
-    def _end(self, report: Finished) -> None:
-        record = 0
-        for at, position in enumerate(numbers(report.positions)):
-            assert 0 <= position < self.batch.length, "a position of the batch"
-            assert position not in self.outcomes, f"position {position} is reported twice"
-            outcome = Outcome(report.outcomes[at])
-            self.outcomes[position] = outcome
-            self.paused.discard(position)
-            if report.started:
-                self.times[position] = report.started[at], report.ended[at]
-            if outcome <= Outcome.COMPLETED_FALSE and report.chunk is not None:
-                self.outputs[position] = report.chunk, record
-                record += 1
-        assert set(report.failures) <= set(self.outcomes)
-        self.failures.update(report.failures)
+    timeout: float | None
+    foldings: tuple[Folding | None, ...]
+    folds_own: Folding | None
+    siblings: frozenset[BlockUuid]
+    statics: frozenset[BlockUuid]
+    lone_children: bool
+    max_items: int | None
+    cuts_items: bool
+    digests: bool
 
 
 class Bench:
@@ -166,7 +70,7 @@ class Bench:
         self.store = FileOutputStore(self.run_folder)
         self._tasks: list[BlockTask] = []
         self._opened = False
-        self._told: dict[int, Told] = {}
+        self._told: dict[int, Told | ToldFold] = {}
         self._chunks = self.store.builder("bench")
         project.mkdir(parents=True, exist_ok=True)
         (project / "metadata.yaml").touch()
@@ -179,13 +83,17 @@ class Bench:
         kind: BlockType = BlockType.TRANSFORMER,
         axes: int = 1,
         dynamic: bool = False,
-        timeout: float | None = None,
         conditions: str | None = None,
         callbacks: str | None = None,
-        configuration: Mapping[str, JsonValue] | None = None,
+        **settings: Unpack[TaskSettings],
     ) -> int:
-        """Adds a block whose file holds this text; its number. Its uuid is `block_<number>`."""
+        """Adds a block whose file holds this text; its number. Its uuid is `block_<number>`.
+
+        Inputs that are folded give lists where `foldings` does not say what else.
+        """
         number = len(self._tasks)
+        if not _FOLDED.isdisjoint(inputs):
+            settings.setdefault("foldings", tuple(self.folding() if each in _FOLDED else None for each in inputs))
         self._tasks.append(
             BlockTask(
                 run=self.run,
@@ -194,16 +102,23 @@ class Bench:
                 type=kind,
                 language=Language.PYTHON,
                 source=self._source(f"block_{number}", code),
-                configuration=configuration or {},
+                configuration={},
                 inputs=tuple(inputs),
                 axes=axes,
                 dynamic=dynamic,
-                timeout=timeout,
                 conditions=() if conditions is None else (self._source(f"condition_{number}", conditions),),
                 callbacks=() if callbacks is None else (self._source(f"callback_{number}", callbacks),),
+                **settings,
             )
         )
         return number
+
+    def folding(
+        self, strategy: str = "list", code: str | None = None, *, items: bool = False, initial: JsonValue = None
+    ) -> Folding:
+        """How the runs of a block called `rows` are folded; `code` is its file's, where the strategy is a function."""
+        source = None if code is None else self._source("rows", code)
+        return Folding(BlockUuid("rows"), items, strategy, initial, initial is not None, source)
 
     def file(self, block: int) -> Path:
         """The path of a block's file."""
@@ -233,7 +148,8 @@ class Bench:
         inputs: Sequence[Spans],
         length: int,
         *,
-        trail: Spans | None = None,
+        names: Names | None = None,
+        groupings: Sequence[Grouping | None] | None = None,
         width: int = 1,
         failures: Mapping[int, int] | None = None,
         credit: int = PLENTY,
@@ -241,9 +157,7 @@ class Bench:
         known: Mapping[int, bytes] | None = None,
     ) -> Told:
         """Hands a batch of this block to the executor; what will be reported of it."""
-        if not self._opened:
-            self._opened = True
-            self.executor.open_run(self._context(), self._tasks)
+        self._open()
         task = self._tasks[block]
         batch = Batch(
             id=next(_BATCHES),
@@ -252,7 +166,8 @@ class Bench:
             length=length,
             inputs=tuple(inputs),
             keys=tuple(range(length) for _ in range(task.axes)),
-            trail=tuple(trail for _ in range(task.axes)),
+            names=names if names is not None else self.names(length) * task.axes,
+            groupings=tuple(groupings) if groupings is not None else _groupings(task, inputs, length),
             width=width,
             failures=failures or {},
             credit=credit if task.dynamic else 0,
@@ -263,18 +178,37 @@ class Bench:
         self.executor.submit(batch)
         return told
 
+    def fold(self, block: int, records: Spans, before: Spans = ()) -> ToldFold:
+        """Lets the executor fold records as the block's `folds_own` says; what will be reported of it."""
+        self._open()
+        batch = FoldBatch(next(_BATCHES), self.run, block, before, records)
+        told = self._told[batch.id] = ToldFold(batch, self.store)
+        self.executor.submit_fold(batch)
+        return told
+
+    def names(self, length: int, items: Spans | None = None) -> Names:
+        """The names of one axis whose items are these; they are the items of one run."""
+        return ((NamePart(range(length), items),),)
+
+    def _open(self) -> None:
+        if not self._opened:
+            self._opened = True
+            self.executor.open_run(self._context(), self._tasks)
+
     def over_items(self, block: int, items: Sequence[object], width: int = 1) -> Told:
         """Runs a block once for each of these items, to the end."""
         spans = self.items(*items)
         named = any(isinstance(item, Item) for item in items)
-        told = self.submit(block, [spans], len(items), width=width, trail=spans if named else None)
+        told = self.submit(
+            block, [spans], len(items), width=width, names=self.names(len(items), spans if named else None)
+        )
         self.finish()
         return told
 
-    def producer(self, code: str, timeout: float | None = None, callbacks: str | None = None) -> int:
+    def producer(self, code: str, callbacks: str | None = None, **settings: Unpack[TaskSettings]) -> int:
         """Adds a dynamic block without upstreams."""
         kind = BlockType.DATA_LOADER
-        return self.block(code, (), axes=0, dynamic=True, kind=kind, timeout=timeout, callbacks=callbacks)
+        return self.block(code, (), axes=0, dynamic=True, kind=kind, callbacks=callbacks, **settings)
 
     def produce(self, block: int, *, credit: int = PLENTY, credit_bytes: int = PLENTY, known: bytes = b"") -> Told:
         """Runs a dynamic block once, until it is over or paused."""
@@ -290,19 +224,26 @@ class Bench:
 
     def finish(self) -> None:
         """Waits until every run that was submitted is reported."""
-        self._until(lambda: all(told.complete for told in self._told.values()))
+        self.until(lambda: all(told.complete for told in self._told.values()))
 
     def rest(self) -> None:
         """Waits until every run that was submitted is reported, or paused."""
-        self._until(lambda: all(told.at_rest for told in self._told.values()))
+        self.until(lambda: all(told.at_rest for told in self._told.values()))
 
     def until_ended(self, told: Told, runs: int) -> None:
         """Waits until so many runs of a batch were reported."""
-        self._until(lambda: len(told.outcomes) >= runs)
+        self.until(lambda: len(told.outcomes) >= runs)
 
     def until_given(self, told: Told, items: int) -> None:
         """Waits until so many items came."""
-        self._until(lambda: sum(report.length for report in told.produced) >= items)
+        self.until(lambda: sum(report.length for report in told.produced) >= items)
+
+    def until(self, done: Callable[[], bool]) -> None:
+        """Waits until something is so, and hears what comes meanwhile."""
+        deadline = time.monotonic() + PATIENCE
+        while not done():
+            assert time.monotonic() < deadline, f"not reported: {self._missing()}"
+            self.hear(self.executor.wait(0.1))
 
     def cancel(self) -> None:
         """Cancels the run."""
@@ -330,18 +271,8 @@ class Bench:
             if told is not None:
                 told.hear(report)
 
-    def _until(self, done: _Condition) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not done():
-            assert time.monotonic() < deadline, f"not reported: {self._missing()}"
-            self.hear(self.executor.wait(0.1))
-
     def _missing(self) -> str:
-        return ", ".join(
-            f"{told.batch.length - len(told.outcomes)} runs of block_{told.batch.block}"
-            for told in self._told.values()
-            if not told.complete
-        )
+        return ", ".join(told.missing for told in self._told.values() if not told.complete)
 
     def _context(self) -> RunContext:
         return RunContext(
@@ -353,3 +284,15 @@ class Bench:
             variables={"region": "north"},
             started_at=1_700_000_000.0,
         )
+
+
+def _groupings(task: BlockTask, inputs: Sequence[Spans], length: int) -> tuple[Grouping | None, ...]:
+    """Of REDUCED all records are one group, of GROUP each is one of its own; nothing was folded ahead."""
+    found: list[Grouping | None] = []
+    for kind, spans in zip(task.inputs, inputs, strict=True):
+        records = sum(span.stop - span.start for span in spans)
+        if kind is InputKind.REDUCED:
+            found.append(Grouping((0,), (records,)))
+        else:
+            found.append(Grouping((0,) * length, (1,) * length) if kind is InputKind.GROUP else None)
+    return tuple(found) if any(found) else ()

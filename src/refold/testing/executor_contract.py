@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from refold.model.block import BlockType
-from refold.ports.executor import Executor, InputKind, Span
+from refold.ports.executor import Executor, InputKind, NamePart, Span
 from refold.ports.output_store import ChunkRef, Item, Shape
 from refold.scheduler.events import Outcome
 from refold.testing.executor_bench import Bench
@@ -25,6 +25,7 @@ DOUBLE = """
 def double(number):
     return number * 2
 """
+KINDS = "", "async "
 COMPLETED, FAILED = Outcome.COMPLETED, Outcome.FAILED
 
 
@@ -103,10 +104,55 @@ class ExecutorContract(ExecutorBenchFixtures):
             "    return [*(kwargs.get(name) for name in names), kwargs['retry']['attempts']]\n"
         )
         items = bench.items(Item(1, {"block_uuid": "rome", "city": "Rome"}), Item(2, None))
-        told = bench.submit(block, [items], 2, trail=items, failures={1: 2})
+        told = bench.submit(block, [items], 2, names=bench.names(2, items), failures={1: 2})
         bench.finish()
         assert told.value(0) == ["block_0", "block_0:rome", 0, "north", "Rome", "run-1", 1]
         assert told.value(1) == ["block_0", "block_0:1", 1, "north", None, "run-1", 3]
+
+    def test_a_label_of_several_parts_is_joined_by_dots(self, bench: Bench) -> None:
+        """The one axis over the items of several runs: each label is that of the run, then that of the item."""
+        names = ("block_run_uuid", "dynamic_block_index", "dynamic_block_key", "region", "city", "both")
+        block = bench.block(
+            f"@transformer\ndef keywords(item, **kwargs):\n    return [kwargs.get(name) for name in {names}]\n"
+        )
+        north = Item(None, {"block_uuid": "north", "region": 1, "both": "run"})
+        items = bench.items(Item(10, {"block_uuid": "a", "city": 2, "both": "item"}), Item(11, None), Item(12, None))
+        runs = tuple(span for _ in range(2) for span in bench.items(north)) + bench.items(Item(None, None))
+        parts = NamePart((0, 0, 1), runs), NamePart((5, 6, 5), items)
+        told = bench.submit(block, [items], 3, names=(parts,))
+        bench.finish()
+        assert told.values() == {
+            0: ["block_0:north.a", 0, (0,), 1, 2, "item"],
+            1: ["block_0:north.6", 1, (1,), 1, None, "run"],
+            2: ["block_0:1.5", 2, (2,), "north", None, None],
+        }
+
+    def test_labels_are_the_indices_of_the_items_where_nothing_names_them(self, bench: Bench) -> None:
+        """Within the run that gave them, whatever their place on the axis."""
+        block = bench.block("@transformer\ndef name(item, **kwargs):\n    return kwargs['block_run_uuid']\n", axes=2)
+        names = ((NamePart((0, 1), None),), (NamePart((0, 1), None), NamePart((3, 0), None)))
+        told = bench.submit(block, [bench.items(1, 2)], 2, names=names)
+        bench.finish()
+        assert told.values() == {0: "block_0:0:0.3", 1: "block_0:1:1.0"}
+
+    # Digests
+
+    def test_digests_tell_outputs_apart_and_equal_ones_not(self, bench: Bench) -> None:
+        block = bench.block("@transformer\ndef same(value):\n    return value\n", digests=True)
+        values = [1, 2, [1], (1,), ["1", "23"], ["12", "3"], (1, b"x"), 1, [1], (1, b"x")]
+        told = bench.over_items(block, values)
+        digests = [told.digests[position] for position in range(len(values))]
+        assert digests[7:] == [digests[0], digests[2], digests[6]]
+        assert len(set(digests)) == 7
+
+    def test_digests_are_those_of_completed_runs_in_their_order(self, bench: Bench) -> None:
+        blocks = [bench.block(f"@transformer\n{kind}def f(n):\n    return 4 // n\n", digests=True) for kind in KINDS]
+        plain, concurrent = (bench.over_items(block, [1, 0, 2, 0, 4], width=5) for block in blocks)
+        assert sorted(plain.digests) == sorted(concurrent.digests) == [0, 2, 4]
+        assert plain.digests == concurrent.digests
+
+    def test_a_digest_that_nobody_wants_is_not_made(self, bench: Bench) -> None:
+        assert not bench.over_items(bench.block(DOUBLE), range(3)).digests
 
     # Failures
 
@@ -407,6 +453,23 @@ def stopped(**kwargs):
         assert told.values() == {0: 0, 2: 2}
         assert "longer than its timeout of 0.2 seconds" in told.failure.error
         assert "killed" not in told.failure.error
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "def f(n):\n    try:\n        while n == 1: pass\n    except BaseException: pass\n    return n\n",
+            "def f(n, **kwargs):\n    try:\n        while n == 1: pass\n    finally:\n        return n\n",
+            "async def f(n):\n    try: await asyncio.sleep(600 * (n == 1))\n    finally: return n\n",
+            "async def f(n):\n    time.sleep(0.4 if n == 1 else 0)\n    return n\n",
+        ],
+        ids=["swallows", "returns at last", "async", "never awaits"],
+    )
+    def test_a_child_that_does_not_mind_its_timeout_was_late_all_the_same(self, bench: Bench, body: str) -> None:
+        told = bench.over_items(
+            bench.block("import asyncio, time\n\n@transformer\n" + body, timeout=0.2), [0, 1, 2], width=1
+        )
+        assert told.values() == {0: 0, 2: 2}
+        assert told.failure.error == "BlockTimeoutError: ran longer than its timeout of 0.2 seconds"
 
     def test_a_child_that_was_late_tells_its_callback(self, bench: Bench) -> None:
         block = bench.block("@transformer\ndef f(n):\n    while True: pass\n", timeout=0.1, callbacks=self.CALLBACKS)

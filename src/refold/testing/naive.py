@@ -3,26 +3,33 @@
 This is the yardstick that the scheduler is held against (design, section 4). It recurs by keys over whole dictionaries,
 knows nothing of time, order or ranges, and shares no code with the scheduler. Slowness is fine here; doubt is not.
 
-The law leaves one thing to timing: when a generator fails midway, runs that descend from the items it gave stay if
-they have finished, and become upstream_failed if they have not started. Such runs are *contingent*. So is every run
-of a cancelled pipeline run. For them the evaluator asks a witness how it was, accepts the answer if it is one that the
-law allows after what happened to the run's inputs, and goes on from there.
+The law leaves two things to timing:
+
+- When a generator fails midway, runs that descend from the items it gave stay if they have finished, and become
+  upstream_failed if they have not started. Such runs are *contingent*: those at its items, and whatever stands further
+  down at a key that holds one of them, over folds and flat axes that keep it as an outer key, too. What folds the item
+  away is not: such a fold never happens.
+- When a pipeline run is cancelled, any run may stop short of what it would have come to. Runs that come to be all at
+  once or one by one as somebody has use for them (combinations, the items of a flat axis, the surplus of a zip) may
+  then not come to be at all.
+
+For these the evaluator asks a witness how it was, accepts the answer if it is one that the law allows after what
+happened to the run's inputs and to what it waited for, and goes on from there. Nothing else is asked: whether a fold
+happens, which items a flat axis has, what is surplus and what is tolerated follow from the statuses of the runs alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import product
 
 from refold.model.keys import Key
 from refold.scheduler.commands import End
 from refold.scheduler.events import Outcome
+from refold.scheduler.plan import EdgeKind
 from refold.scheduler.status import Status
-from refold.testing.scripted import Script, Source, Value, contributed, item_of
-
-COMPLETE = frozenset({Status.COMPLETED, Status.COMPLETED_FALSE})
-BROKEN = frozenset({Status.FAILED, Status.UPSTREAM_FAILED, Status.CANCELLED})
+from refold.testing.positions import BROKEN, COMPLETE, Group, Positions
+from refold.testing.scripted import Script, Source, Value, contributed, folded, item_of
 
 _STATUSES = {
     Outcome.COMPLETED: Status.COMPLETED,
@@ -91,83 +98,38 @@ class _Input:
     status: Status
     """COMPLETED, CONDITION_FAILED or UPSTREAM_FAILED: what this input does to the run."""
     value: Value = None
-    contingent: bool = False
 
 
 @dataclass(slots=True)
 class _Evaluator:
+    """Knows what every run comes to; `Positions` asks it, and it asks them where there are runs."""
+
     script: Script
     witness: Observation
-    keys_of: dict[int, list[Key]] = field(default_factory=dict)
-    results: dict[tuple[int, Key], tuple[Expected, bool]] = field(default_factory=dict)
-    """The second of each pair: whether the run is contingent."""
+    positions: Positions = field(init=False)
+    results: dict[tuple[int, Key], Expected] = field(default_factory=dict)
 
-    def keys(self, block: int) -> list[Key]:
-        """The keys of all the block's runs, in order: the product of what its edges iterate over (design 2.3)."""
-        if block not in self.keys_of:
-            parts: list[list[Key]] = []
-            for edge in self.script.plan.blocks[block].edges:
-                if edge.reduces:
-                    parts.append([()])
-                elif self.script.plan.blocks[edge.upstream].dynamic:
-                    parts.append(list(self.item_keys(edge.upstream)))
-                else:
-                    parts.append(self.keys(edge.upstream))
-            self.keys_of[block] = [sum(choice, ()) for choice in product(*parts)]
-        return self.keys_of[block]
+    def __post_init__(self) -> None:
+        self.positions = Positions(self.script.plan, self)
 
-    def item_keys(self, block: int) -> Iterator[Key]:
-        for key in self.keys(block):
-            for index in range(self.run(block, key).items):
-                yield (*key, index)
+    def status(self, block: int, key: Key) -> Status:
+        return self.run(block, key).status
+
+    def items(self, block: int, key: Key) -> int:
+        return self.run(block, key).items
 
     def run(self, block: int, key: Key) -> Expected:
-        return self.judge(block, key)[0]
-
-    def judge(self, block: int, key: Key) -> tuple[Expected, bool]:
         if (block, key) not in self.results:
-            inputs = [self.input(source) for source in self.script.sources(block, key)]
-            law = self.by_law(block, key, inputs)
-            contingent = any(given.contingent for given in inputs)
-            self.results[block, key] = (self.as_it_was(block, key, law, contingent), contingent)
+            law = self.by_law(block, key)
+            self.results[block, key] = self.as_it_was(block, key, law, self.positions.doomed(block, key))
         return self.results[block, key]
 
-    def input(self, source: Source) -> _Input:
-        if source.edge.reduces:
-            return self.reduced(source.edge.upstream)
-        upstream = self.script.plan.blocks[source.edge.upstream]
-        result, contingent = self.judge(upstream.number, source.key)
-        if source.item is not None:
-            value = item_of(result.value, source.item)
-            if result.status in BROKEN and not upstream.batch_mode:
-                return _Input(Status.COMPLETED, value, contingent=True)
-        else:
-            value = result.value
-        if result.status in BROKEN:
-            return _Input(Status.UPSTREAM_FAILED)
-        if result.status is not Status.COMPLETED:
-            return _Input(Status.CONDITION_FAILED, contingent=contingent)
-        return _Input(Status.COMPLETED, value, contingent)
-
-    def reduced(self, block: int) -> _Input:
-        """One list over all the block's runs, or a failed input if one of them is missing (design 2.4 and 2.6)."""
-        runs = [self.run(block, key) for key in sorted(self.keys(block))]
-        if not self.closed(block) or any(run.status in BROKEN for run in runs):
-            return _Input(Status.UPSTREAM_FAILED)
-        completed = [run for run in runs if run.status in COMPLETE]
-        return _Input(Status.COMPLETED, tuple(part for run in completed for part in contributed(run.value)))
-
-    def closed(self, block: int) -> bool:
-        """Whether every run that gives an axis of this block items has given them all."""
-        return not any(
-            self.run(axis, key).status in BROKEN
-            for axis in set(self.script.plan.blocks[block].axes)
-            for key in self.keys(axis)
-        )
-
-    def by_law(self, block: int, key: Key, inputs: list[_Input]) -> Expected:
+    def by_law(self, block: int, key: Key) -> Expected:
         """What the run comes to if it is always in time."""
-        statuses = {given.status for given in inputs}
+        if self.positions.surplus(block, key):
+            return Expected(Status.FAILED, allowed=frozenset({Status.FAILED}))
+        inputs = [self.input(source) for source in self.script.sources(block, key)]
+        statuses = {given.status for given in inputs} | {self.awaited(*run) for run in self.script.awaited(block, key)}
         for stops in (Status.UPSTREAM_FAILED, Status.CONDITION_FAILED):
             if stops in statuses:
                 return Expected(stops, allowed=frozenset({stops}))
@@ -178,6 +140,54 @@ class _Evaluator:
         named = status in COMPLETE or result.items > 0
         value = self.script.output(block, key, [given.value for given in inputs]) if named else None
         return Expected(status, value, result.items if planned.dynamic else 0, frozenset({status}))
+
+    def awaited(self, block: int, key: Key) -> Status:
+        """What a run that is waited for does to the one that waits: nothing, if it is there and completes."""
+        there = key in self.positions.keys(block) and self.status(block, key) in COMPLETE
+        return Status.COMPLETED if there else Status.UPSTREAM_FAILED
+
+    def input(self, source: Source) -> _Input:
+        edge = source.edge
+        group: Group = (edge.upstream, edge.levels, source.key)
+        match edge.kind:
+            case EdgeKind.ITEMS:
+                assert source.item is not None
+                result = self.run(edge.upstream, source.key)
+                if result.status in BROKEN and self.script.plan.blocks[edge.upstream].batch_mode:
+                    return _Input(Status.UPSTREAM_FAILED)
+                return _Input(Status.COMPLETED, item_of(result.value, source.item))
+            case EdgeKind.FLAT:
+                assert source.item is not None
+                key, item = self.positions.flat_items(group)[source.item]
+                return _Input(Status.COMPLETED, item_of(self.run(edge.upstream, key).value, item))
+            case EdgeKind.FOLDED if edge.levels != 0:
+                if not self.positions.happened(group):
+                    return _Input(Status.UPSTREAM_FAILED)
+                assert edge.fold is not None
+                fold = self.script.plan.blocks[edge.upstream].folds[edge.fold]
+                return _Input(Status.COMPLETED, folded(self.contributions(group), fold.computed))
+            case _:
+                return self.whole(group)
+
+    def whole(self, group: Group) -> _Input:
+        """One run, seen as it is: its output, or of a dynamic block all its items as a list."""
+        result = self.run(group[0], group[2])
+        if result.status in BROKEN:
+            return _Input(Status.UPSTREAM_FAILED)
+        if result.status is not Status.COMPLETED:
+            return _Input(Status.CONDITION_FAILED)
+        dynamic = self.script.plan.blocks[group[0]].dynamic
+        return _Input(Status.COMPLETED, tuple(self.contributions(group)) if dynamic else result.value)
+
+    def contributions(self, group: Group) -> Iterator[Value]:
+        """What the completed runs of a group add to its fold, in key order (design 2.4)."""
+        for key in self.positions.group(group):
+            run = self.run(group[0], key)
+            if run.status in COMPLETE:
+                if self.script.plan.blocks[group[0]].dynamic:
+                    yield from (item_of(run.value, item) for item in range(run.items))
+                else:
+                    yield from contributed(run.value)
 
     def as_it_was(self, block: int, key: Key, law: Expected, contingent: bool) -> Expected:
         """The law's answer, or where it allows others, the one that the witness saw."""
@@ -199,9 +209,9 @@ class _Evaluator:
         return Expected(seen.status, law.value, min(seen.items, law.items), frozenset(allowed))
 
     def lazy(self, block: int) -> bool:
-        """Whether the block's runs are made from a product, by itself or further up."""
+        """Whether the block's runs are combinations or items of a flat axis, by themselves or further up."""
         edges = [edge for edge in self.script.plan.blocks[block].edges if edge.iterates]
-        return len(edges) > 1 or any(self.lazy(edge.upstream) for edge in edges)
+        return len(edges) > 1 or any(edge.kind is EdgeKind.FLAT or self.lazy(edge.upstream) for edge in edges)
 
 
 def evaluate(script: Script, observation: Observation | None = None) -> Evaluation:
@@ -211,14 +221,19 @@ def evaluate(script: Script, observation: Observation | None = None) -> Evaluati
     """
     observation = observation or Observation({}, End.COMPLETED)
     evaluator = _Evaluator(script, observation)
-    blocks = script.plan.blocks
+    positions = evaluator.positions
     runs = {
-        block.uuid: {key: evaluator.run(block.number, key) for key in evaluator.keys(block.number)} for block in blocks
+        str(block.uuid): {key: evaluator.run(block.number, key) for key in positions.keys(block.number)}
+        for block in script.plan.blocks
     }
-    total_final = {str(block.uuid): evaluator.closed(block.number) for block in blocks}
-    failed = any(run.status is Status.FAILED for results in runs.values() for run in results.values())
+    total_final = {str(block.uuid): positions.closed(block.number) for block in script.plan.blocks}
+    failed = any(
+        run.status is Status.FAILED and not positions.excused(block.number)
+        for block in script.plan.blocks
+        for run in runs[block.uuid].values()
+    )
     end = End.CANCELLED if observation.cancelled else End.FAILED if failed else End.COMPLETED
-    return Evaluation({str(uuid): results for uuid, results in runs.items()}, total_final, end)
+    return Evaluation(runs, total_final, end)
 
 
 def agree(expected: Evaluation, observed: Observation) -> list[str]:

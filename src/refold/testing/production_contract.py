@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import pytest
 
+from refold.model.keys import BlockUuid
+from refold.ports.executor import NamedWait
 from refold.ports.output_store import Item
-from refold.scheduler.events import Outcome
+from refold.scheduler.events import OPEN, Outcome
 from refold.testing.executor_bench import Bench
 from refold.testing.executor_contract import DOUBLE, ExecutorBenchFixtures
 
@@ -232,6 +234,66 @@ class ProductionContract(ExecutorBenchFixtures):
         bench.finish()
         assert "longer than its timeout of 0.2 seconds" in told.failure.error
         assert told.item_values() == [1]
+
+    @pytest.mark.parametrize("ending", ["return", "yield 2"])
+    def test_a_generator_that_does_not_mind_its_timeout_was_late_all_the_same(self, bench: Bench, ending: str) -> None:
+        code = (
+            LOADER + f"    yield 1\n    try:\n        while True: pass\n    except BaseException:\n        {ending}\n"
+        )
+        told = bench.produce(bench.producer(code, timeout=0.2))
+        assert told.outcome is FAILED
+        assert "longer than its timeout of 0.2 seconds" in told.failure.error
+
+    def test_a_function_that_makes_its_list_too_late_was_late_all_the_same(self, bench: Bench) -> None:
+        code = LOADER + "    try:\n        while True: pass\n    except BaseException:\n        return [1]\n"
+        told = bench.produce(bench.producer(code, timeout=0.2))
+        assert told.outcome is FAILED
+        assert not told.produced
+
+    # What items wait for
+
+    def test_an_item_of_a_list_waits_for_another_wherever_it_is(self, bench: Bench) -> None:
+        """Items are stored in portions: where the other is of a later one, the wait is open until it comes."""
+        code = LOADER + (
+            "    names = [{'block_uuid': name} for name in 'abcd']\n"
+            "    names[0]['upstream_blocks'] = ['d', 'b']\n    names[2]['upstream_blocks'] = 'a'\n"
+            "    return [['x' * 2**20, 'x' * 2**20, 3, 4], names]\n"
+        )
+        told = bench.produce(bench.producer(code))
+        assert told.outcome is COMPLETED
+        assert [(report.start, sorted(report.waits)) for report in told.produced] == [
+            (0, [(0, None, OPEN), (0, None, OPEN)]),
+            (1, [(0, None, 1)]),
+            (2, [(0, None, 3), (2, None, 0)]),
+        ]
+
+    def test_an_item_of_a_generator_waits_for_one_that_comes_later(self, bench: Bench) -> None:
+        code = LOADER + (
+            "    yield 1, {'block_uuid': 'a', 'upstream_blocks': ['c', 'other:b']}\n"
+            "    yield 2, {'block_uuid': 'b', 'upstream_blocks': ['load']}\n    yield 3, {'block_uuid': 'c'}\n"
+        )
+        block = bench.producer(code, siblings=frozenset({BlockUuid("other")}), statics=frozenset({BlockUuid("load")}))
+        told = bench.produce(block, credit=1)
+        while told.paused:
+            bench.pull(told, 1)
+            bench.rest()
+        assert told.outcome is COMPLETED
+        assert [(report.start, sorted(map(str, report.waits))) for report in told.produced] == [
+            (0, sorted(map(str, [NamedWait(0, None, OPEN), NamedWait(0, BlockUuid("other"), OPEN)]))),
+            (1, sorted(map(str, [NamedWait(0, BlockUuid("other"), 1), NamedWait(1, BlockUuid("load"), None)]))),
+            (2, [str(NamedWait(0, None, 2))]),
+        ]
+
+    def test_rows_of_a_frame_wait_for_each_other(self, bench: Bench) -> None:
+        code = (
+            "import pandas as pd\n"
+            + LOADER
+            + (
+                "    names = [{'block_uuid': 'a', 'upstream_blocks': ['b']}, {'block_uuid': 'b'}]\n"
+                "    return [pd.DataFrame({'id': [1, 2]}), names]\n"
+            )
+        )
+        assert bench.produce(bench.producer(code)).waits() == [NamedWait(0, None, 1)]
 
     @pytest.mark.parametrize("ending", ["print('closed')", "raise ValueError('closing')", "raise SystemExit"])
     def test_a_cancelled_generator_is_closed_whatever_it_does_then(self, bench: Bench, ending: str) -> None:

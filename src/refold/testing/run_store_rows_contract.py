@@ -1,4 +1,4 @@
-"""What every run store promises of rows, failures, chunks and items: the larger part of `RunStoreContract`."""
+"""What every run store promises of rows, chunks and items, and of batches of any of what it keeps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from refold.errors import StoreError
 from refold.model.block import JsonValue
 from refold.model.keys import BlockUuid, Key, encode_key
-from refold.ports.run_store import BlockRunRow, ChunkRow, FailureRow, Lease, RunStore, WriteBatch
+from refold.ports.run_store import BlockRunRow, ChunkRow, Lease, RunStore, WriteBatch
 from refold.scheduler.status import Status
 from refold.testing.run_store_samples import (
     FOLD,
@@ -25,6 +25,7 @@ from refold.testing.run_store_samples import (
     StoreUnderTest,
     batches,
     failure,
+    fold,
     in_plan_order,
     items,
     new_run,
@@ -82,12 +83,50 @@ class RowsContract(StoreUnderTest):
         store.write(lease, WriteBatch(rows=late), NOW, TTL)
         assert list(store.block_runs(lease.run)) == [row(SPLIT, 0), late[2], row(SPLIT, 2)]
 
+    def test_of_rows_for_one_key_in_a_batch_the_last_counts(self, store: RunStore, lease: Lease) -> None:
+        rows = [row(SPLIT, number % 7, attempts=number)._replace(kept=True) for number in range(100)]
+        mixed = [one if one.attempts % 3 else one[:8] for one in rows]
+        for batch in (rows, mixed, mixed[::-1]):
+            store.write(lease, WriteBatch(rows=batch), NOW, TTL)  # type: ignore[arg-type]
+            last = {one[1]: BlockRunRow(*one) for one in batch}
+            assert list(store.block_runs(lease.run)) == [one for _, one in sorted(last.items())]
+
+    def test_a_row_may_leave_out_its_last_columns(self, store: RunStore, lease: Lease) -> None:
+        rows = [tuple(row(block, number)) for block in (LOAD, SPLIT) for number in range(40)]
+        short = [one[: 8 + number % 4] for number, one in enumerate(rows)]
+        store.write(lease, WriteBatch(rows=short), NOW, TTL)  # type: ignore[arg-type]
+        assert list(store.block_runs(lease.run)) == rows
+
+    def test_rows_keep_digests_fingerprints_and_whether_they_were_kept(self, store: RunStore, lease: Lease) -> None:
+        rows = [
+            row(SPLIT, 0)._replace(digest=b"\0\xff345678"),
+            row(SPLIT, 1)._replace(fingerprint=bytes(16)),
+            row(SPLIT, 2)._replace(digest=b"12345678", fingerprint=b"\xff" * 16, kept=True),
+            row(SPLIT, 3),
+        ]
+        store.write(lease, WriteBatch(rows=rows), NOW, TTL)
+        found = list(store.block_runs(lease.run))
+        assert found == rows
+        assert [type(one.kept) for one in found] == [bool] * 4
+        one = store.block_run(lease.run, SPLIT, encode_key((2,)))
+        assert (one, type(one and one.kept)) == (rows[2], bool)
+
+    def test_a_row_stored_anew_keeps_nothing_of_the_old_one(self, store: RunStore, lease: Lease) -> None:
+        old = [
+            row(SPLIT, number)._replace(digest=b"12345678", fingerprint=b"f" * 16, kept=True) for number in range(40)
+        ]
+        store.write(lease, WriteBatch(rows=old), NOW, TTL)
+        new = [row(SPLIT, number, attempts=2)[:8] for number in range(40)]
+        store.write(lease, WriteBatch(rows=new), NOW, TTL)  # type: ignore[arg-type]
+        assert list(store.block_runs(lease.run)) == [row(SPLIT, number, attempts=2) for number in range(40)]
+
     def test_batches_may_be_iterators_of_plain_tuples(self, store: RunStore, lease: Lease) -> None:
         batch = WriteBatch(
             chunks=map(tuple, [ChunkRow(0, "s", 0, 9)]),  # type: ignore[arg-type]
             items=map(tuple, [items(SPLIT, (), 0, 2)]),  # type: ignore[arg-type]
             rows=map(tuple, [row(SPLIT, 0, status=Status.FAILED)]),  # type: ignore[arg-type]
             failures=map(tuple, [failure(SPLIT, 0)]),  # type: ignore[arg-type]
+            folds=map(tuple, [fold(SPLIT, (), 1)]),  # type: ignore[arg-type]
             forgotten=iter([(SPLIT, encode_key((1,)))]),  # type: ignore[arg-type]
             forgotten_items=iter([(SPLIT, encode_key((1,)))]),  # type: ignore[arg-type]
         )
@@ -95,6 +134,7 @@ class RowsContract(StoreUnderTest):
         assert list(store.block_runs(lease.run)) == [row(SPLIT, 0, status=Status.FAILED)]
         assert list(store.failures(lease.run)) == [failure(SPLIT, 0)]
         assert list(store.items(lease.run, SPLIT)) == [items(SPLIT, (), 0, 2)]
+        assert list(store.folds(lease.run, SPLIT)) == [fold(SPLIT, (), 1)]
         assert list(store.chunks(lease.run)) == [ChunkRow(0, "s", 0, 9)]
 
     def test_a_batch_that_breaks_off_midway_writes_nothing(self, store: RunStore, lease: Lease) -> None:
@@ -173,50 +213,6 @@ class RowsContract(StoreUnderTest):
         del abandoned
         assert sum(one.attempts == 2 for one in store.block_runs(lease.run)) == 10
 
-    # Failures
-
-    def test_failures_read_in_plan_order_then_key_order(self, store: RunStore, lease: Lease) -> None:
-        failures = [failure(block, *key) for block in (LOAD, SPLIT, FOLD) for key in [(), (1,), (1, 0), (2,)]]
-        store.write(lease, WriteBatch(failures=failures[::-1]), NOW, TTL)
-        assert list(store.failures(lease.run)) == failures
-        assert list(store.failures(lease.run, SPLIT)) == failures[4:8]
-        assert store.failure(lease.run, SPLIT, encode_key((1, 0))) == failures[6]
-        assert store.failure(lease.run, SPLIT, encode_key((7,))) is None
-
-    def test_a_row_stored_anew_ends_its_failure_unless_a_new_one_comes(self, store: RunStore, lease: Lease) -> None:
-        numbers = range(5)
-        rows = [row(SPLIT, number, status=Status.FAILED) for number in numbers]
-        store.write(lease, WriteBatch(rows=rows, failures=[failure(SPLIT, number) for number in numbers]), NOW, TTL)
-        later = failure(SPLIT, 2, error="KeyError: 'x'", group="KeyError: ...")
-        batch = WriteBatch(rows=[row(SPLIT, 1), row(SPLIT, 2, status=Status.FAILED), row(LOAD, 3)], failures=[later])
-        store.write(lease, batch, NOW, TTL)
-        assert list(store.failures(lease.run)) == [failure(SPLIT, 0), later, failure(SPLIT, 3), failure(SPLIT, 4)]
-
-    def test_failures_are_grouped_the_largest_first(self, store: RunStore, lease: Lease) -> None:
-        odd = [failure(FOLD, number, error=f"KeyError: {number}", group="KeyError: ...") for number in range(30)]
-        rare = [failure(SPLIT, 5, error="OSError: 1", group="OSError"), failure(FOLD, 90, error="E", group="E")]
-        early = [failure(LOAD, error="KeyError: first", group="KeyError: ..."), failure(LOAD, 1, error="A", group="A")]
-        store.write(lease, WriteBatch(failures=[*odd[::-1], *rare, *early]), NOW, TTL)
-        groups = store.failure_groups(lease.run, first=3)
-        assert [(group.error, group.size) for group in groups] == [
-            ("KeyError: first", 31),
-            ("A", 1),
-            ("OSError: 1", 1),
-            ("E", 1),
-        ]
-        assert list(groups[0].block_runs) == [(LOAD, ()), (FOLD, (0,)), (FOLD, (1,))]
-        assert len(store.failure_groups(lease.run)[0].block_runs) == 20
-        largest = store.failure_groups(lease.run, first=0)[0]
-        assert (largest.size, list(largest.block_runs)) == (31, [])
-
-    def test_a_failure_may_say_anything(self, store: RunStore, lease: Lease) -> None:
-        odd = FailureRow(LOAD, b"", "ValueError: \0 \ud800 é", "ValueError: \0", "Traceback: \udcff\n")
-        store.write(lease, WriteBatch(failures=[odd]), NOW, TTL)
-        found = store.failure(lease.run, LOAD, b"")
-        assert found == FailureRow(
-            LOAD, b"", "ValueError: \\x00 \\ud800 é", "ValueError: \\x00", "Traceback: \\udcff\n"
-        )
-
     # Chunks and items
 
     def test_chunks_read_by_number(self, store: RunStore, lease: Lease) -> None:
@@ -246,6 +242,14 @@ class RowsContract(StoreUnderTest):
         store.write(lease, WriteBatch(items=[again]), NOW, TTL)
         assert list(store.items(lease.run, SPLIT)) == [old[0], again, *new]
 
+    def test_items_keep_what_they_wait_for(self, store: RunStore, lease: Lease) -> None:
+        waiting = items(SPLIT, (0,), 0, 3)._replace(waits='[[1,null,0],[2,"clean \\u00e4",4294967295],[0,"load",null]]')
+        store.write(lease, WriteBatch(items=[waiting, items(SPLIT, (0,), 3, 1)]), NOW, TTL)
+        assert list(store.items(lease.run, SPLIT)) == [waiting, items(SPLIT, (0,), 3, 1)]
+        assert list(store.items(lease.run, SPLIT, encode_key((0,)))) == [waiting, items(SPLIT, (0,), 3, 1)]
+        store.write(lease, WriteBatch(items=[items(SPLIT, (0,), 0, 3)]), NOW, TTL)
+        assert [one.waits for one in store.items(lease.run, SPLIT)] == [None, None]
+
     # Properties
 
     def test_batches_in_any_order_with_repeats_equal_dictionaries(self, store: RunStore) -> None:
@@ -263,6 +267,9 @@ class RowsContract(StoreUnderTest):
             assert list(store.failures(run.id)) == in_plan_order(model.failures)
             assert [one for block in (LOAD, SPLIT, FOLD) for one in store.items(run.id, block)] == in_plan_order(
                 model.items
+            )
+            assert [one for block in (LOAD, SPLIT, FOLD) for one in store.folds(run.id, block)] == in_plan_order(
+                model.folds
             )
             assert list(store.chunks(run.id)) == [chunk for _, chunk in sorted(model.chunks.items())]
             assert store.get(run.id).summary == model.summary

@@ -15,6 +15,7 @@ from refold.ports.run_store import (
     BlockRunRow,
     ChunkRow,
     FailureRow,
+    FoldRow,
     ItemsRow,
     Lease,
     NewRun,
@@ -72,13 +73,18 @@ def items(block: str, key: Key, start: int, count: int, chunk: int = 0) -> Items
     )
 
 
+def fold(block: str, outer: Key, folded: int, levels: int = -1, chunk: int = 0) -> FoldRow:
+    """What the first runs of a group were folded to."""
+    return FoldRow(BlockUuid(block), levels, encode_key(outer), folded, b"\0\xff" * 8, chunk, 3)
+
+
 class StoreUnderTest:
     """What the suites have in common: a store, and a run under way in it."""
 
     @pytest.fixture
     def open_store(self) -> Iterator[OpenStore]:
         """Opens the same, at first empty, store as often as it is called. Subclasses bring it."""
-        raise NotImplementedError
+        raise NotImplementedError("the adapter's tests say how its store is opened")
 
     @pytest.fixture
     def store(self, open_store: OpenStore) -> RunStore:
@@ -100,6 +106,7 @@ class DictionaryStore:
         self.rows: dict[tuple[BlockUuid, bytes], BlockRunRow] = {}
         self.failures: dict[tuple[BlockUuid, bytes], FailureRow] = {}
         self.items: dict[tuple[BlockUuid, bytes, int], ItemsRow] = {}
+        self.folds: dict[tuple[BlockUuid, int, bytes, int], FoldRow] = {}
         self.chunks: dict[int, ChunkRow] = {}
         self.summary: Mapping[str, JsonValue] = {}
 
@@ -112,10 +119,11 @@ class DictionaryStore:
             self.items = {at: found for at, found in self.items.items() if at[:2] != place}
         self.chunks.update((chunk.chunk, chunk) for chunk in batch.chunks)
         self.items.update(((given.block, given.key, given.start), given) for given in batch.items)
-        for over in batch.rows:
+        for over in itertools.starmap(BlockRunRow, batch.rows):
             self.rows[over.block, over.key] = over
             self.failures.pop((over.block, over.key), None)
         self.failures.update(((failed.block, failed.key), failed) for failed in batch.failures)
+        self.folds.update(((one.block, one.levels, one.group, one.folded), one) for one in batch.folds)
         self.summary = self.summary if batch.summary is None else batch.summary
 
     def groups(self) -> list[tuple[str, int, list[tuple[BlockUuid, Key]]]]:
@@ -139,7 +147,7 @@ _KEYS = st.lists(st.sampled_from([0, 1, 2, 256, 2**32 - 1]), max_size=3).map(lam
 _TIMES = st.none() | st.floats(0, 2e9)
 _NUMBERS = st.integers(0, 2**31 - 1)
 _PLACES = st.tuples(_BLOCKS, _KEYS)
-_ROWS = st.builds(
+_WHOLE_ROWS = st.builds(
     BlockRunRow,
     _BLOCKS,
     _KEYS,
@@ -149,11 +157,29 @@ _ROWS = st.builds(
     _TIMES,
     st.none() | _NUMBERS,
     st.none() | _NUMBERS,
+    st.none() | st.binary(min_size=8, max_size=8),
+    st.none() | st.sampled_from([b"a" * 16, b"\0" * 16, b"\xff" * 16]),
+    st.booleans(),
+)
+_ROWS = st.builds(
+    lambda row, width: row if width == len(row) else row[:width], _WHOLE_ROWS, st.sampled_from([8, 9, 11])
 )
 _TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 _FAILURES = st.builds(FailureRow, _BLOCKS, _KEYS, _TEXTS, st.sampled_from(["A", "B", "c"]), _TEXTS)
 _ITEMS = st.builds(
-    ItemsRow, _BLOCKS, _KEYS, st.integers(0, 3), _NUMBERS, _NUMBERS, _NUMBERS, st.booleans(), st.binary(max_size=24)
+    ItemsRow,
+    _BLOCKS,
+    _KEYS,
+    st.integers(0, 3),
+    _NUMBERS,
+    _NUMBERS,
+    _NUMBERS,
+    st.booleans(),
+    st.binary(max_size=24),
+    st.none() | _TEXTS,
+)
+_FOLDS = st.builds(
+    FoldRow, _BLOCKS, st.integers(-1, 2), _KEYS, _NUMBERS, st.binary(min_size=16, max_size=16), _NUMBERS, _NUMBERS
 )
 _CHUNKS = st.builds(ChunkRow, st.integers(0, 5), _TEXTS, st.integers(0, 2**60), st.integers(0, 2**60))
 
@@ -164,8 +190,9 @@ def batches() -> st.SearchStrategy[WriteBatch]:
         WriteBatch,
         chunks=st.lists(_CHUNKS, max_size=4),
         items=st.lists(_ITEMS, max_size=5),
-        rows=st.lists(_ROWS, max_size=12),
+        rows=st.lists(_ROWS, max_size=12) | st.lists(_ROWS, min_size=12, max_size=36),
         failures=st.lists(_FAILURES, max_size=5),
+        folds=st.lists(_FOLDS, max_size=5),
         forgotten=st.lists(_PLACES, max_size=4),
         forgotten_items=st.lists(_PLACES, max_size=4),
         summary=st.none() | st.dictionaries(_TEXTS, st.integers() | _TEXTS | st.none(), max_size=3),

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from refold.model.keys import BlockUuid, Key
-from refold.scheduler.events import Outcome
-from refold.scheduler.plan import Edge, Plan, PlannedBlock
-from refold.testing.drafts import axes_over
+from refold.scheduler.events import Outcome, Wait
+from refold.scheduler.plan import Edge, EdgeKind, Plan, PlannedBlock
 
 Value = None | bool | str | tuple["Value", ...]
 """What a run returns: text that names its maker, a list of such (as a tuple), None, or the answer of a `-> bool`."""
@@ -72,6 +71,8 @@ class Act:
     """How many askings a sensor answers with "not yet" first."""
     at_once: bool = False
     """Whether a dynamic run returns a list: all its items arrive together, however small its credit."""
+    waits: tuple[Wait, ...] = ()
+    """What the children at a dynamic run's items wait for, once all of them are there; none of it OPEN."""
 
     def attempt(self, failures: int) -> Attempt:
         """What it does after this many failed attempts."""
@@ -104,17 +105,21 @@ class Habits:
     not_yet: int = 0
     """Most times that it answers "not yet"."""
     at_once: float = 0.0
+    waits: float = 0.0
+    """Chance that an item of a dynamic run has its children wait for others."""
+    awaited: tuple[int | None, ...] = (None,)
+    """What they may wait for: the same block's run at another item (None), another child's, or a static block."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One input of one run: which run of the upstream it comes from."""
+    """One input of one run: where it comes from."""
 
     edge: Edge
     key: Key = ()
-    """Key of the upstream's run; of no meaning over a reducing edge, which takes them all."""
+    """Key of the upstream's run; over FLAT and FOLDED edges what tells the group of runs, `()` for all of them."""
     item: int | None = None
-    """Index of the item, where the upstream is dynamic and the edge does not reduce."""
+    """Over ITEMS edges the item's index within its run, over FLAT ones within its group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,22 +143,44 @@ class Script:
         if not self.habits:
             return Act()
         chance = random.Random(f"{self.seed}/{planned.uuid}/{key}")
-        return _improvise(planned, self.habits[block], chance)
+        act = _improvise(planned, self.habits[block], chance)
+        return replace(act, waits=self._improvise_waits(block, act.items, chance)) if act.items else act
+
+    def _improvise_waits(self, block: int, items: int, chance: random.Random) -> tuple[Wait, ...]:
+        """Waits among a run's items that go round in no circle: each for items that come before it in some order."""
+        habits = self.habits[block]
+        order = chance.sample(range(items), items)
+        waits: dict[Wait, None] = {}
+        for place, item in enumerate(order):
+            for _ in range(chance.randint(1, 3) if chance.random() < habits.waits else 0):
+                awaited = chance.choice(habits.awaited)
+                if awaited is not None and not self.plan.blocks[awaited].axes:
+                    waits[Wait(item, awaited, None)] = None
+                elif place:
+                    waits[Wait(item, awaited, chance.choice(order[:place]))] = None
+        return tuple(sorted(waits, key=lambda wait: wait.item))
 
     def sources(self, block: int, key: Key) -> tuple[Source, ...]:
-        """Where the inputs of a run come from, edge by edge: each takes its slice of the key (design 2.3)."""
+        """Where the inputs of a run come from, edge by edge: each takes its part of the key (design 2.3)."""
         found = []
-        position = 0
         for edge in self.plan.blocks[block].edges:
-            upstream = self.plan.blocks[edge.upstream]
-            axes = 0 if edge.reduces else len(axes_over(upstream))
-            part = key[position : position + axes]
-            position += axes
-            if edge.reduces or not upstream.dynamic:
-                found.append(Source(edge, part))
-            else:
+            part = tuple(key[column] for column in edge.columns)
+            if edge.kind in {EdgeKind.ITEMS, EdgeKind.FLAT}:
                 found.append(Source(edge, part[:-1], part[-1]))
+            else:
+                found.append(Source(edge, part))
         return tuple(found)
+
+    def awaited(self, block: int, key: Key) -> list[tuple[int, Key]]:
+        """The runs (block and key) that a run waits for because the items say so (design 2.9)."""
+        found = []
+        for source in self.sources(block, key):
+            if source.edge.kind is EdgeKind.ITEMS:
+                for wait in self.act(source.edge.upstream, source.key).waits:
+                    if wait.item == source.item:
+                        at = () if wait.target is None else (*source.key, wait.target)
+                        found.append((block if wait.block is None else wait.block, at))
+        return found
 
     def output(self, block: int, key: Key, inputs: Sequence[Value]) -> Value:
         """What a run that completes returns, or for a dynamic run the name that its items are made of."""
@@ -174,8 +201,21 @@ def item_of(output: Value, index: int) -> Value:
 
 
 def contributed(value: Value) -> tuple[Value, ...]:
-    """What one run's value adds to the list that a reducing edge hands on (design 2.4)."""
+    """What one run's value adds to what a reducing edge hands on (design 2.4)."""
     return value if isinstance(value, tuple) else (value,)
+
+
+def partly_folded(before: Iterable[str], values: Iterable[Value]) -> str:
+    """What workers keep of a computed fold that goes on: what was folded before, and the values that follow.
+
+    Each value stays in sight, in its place, so that one that is lost, doubled or misplaced shows. None is passed over.
+    """
+    return ", ".join(filter(None, [*before, *(_show(value) for value in values if value is not None)]))
+
+
+def folded(values: Iterable[Value], computed: bool, partials: Iterable[str] = ()) -> Value:
+    """What values in key order fold to: a list, or where workers compute it, a text that names them one by one."""
+    return f"fold({partly_folded(partials, values)})" if computed else tuple(values)
 
 
 def _name(block: BlockUuid, key: Key, inputs: Sequence[Value]) -> str:

@@ -1,8 +1,8 @@
 """An executor without processes: it takes batches and lets time, luck and the seed decide what happens next.
 
 It does all that a real executor may do to the scheduler: it finishes runs in any order and reports them in clumps,
-gives items in pieces, pauses producers at their credit, loses workers, hands back what it has not begun, and on an
-interrupt lets some runs finish that were nearly done.
+gives items in pieces, with names that may be of items still to come, pauses producers at their credit, folds, loses
+workers, hands back what it has not begun, and on an interrupt lets some runs finish that were nearly done.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-from refold.scheduler.commands import Pull, RunBatch
-from refold.scheduler.events import ItemsArrived, Outcome, ProducerPaused, RunsFinished
+from refold.scheduler.commands import Fold, Pull, RunBatch
+from refold.scheduler.events import OPEN, Folded, ItemsArrived, Outcome, ProducerPaused, RunsFinished, Wait
 from refold.scheduler.ranges import Ranges, gather, numbers
 from refold.testing.scripted import Act, Attempt
 
-ExecutorEvent = ItemsArrived | ProducerPaused | RunsFinished
+ExecutorEvent = ItemsArrived | ProducerPaused | RunsFinished | Folded
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +51,15 @@ class _Credit:
 
 @dataclass(slots=True)
 class SimulatedExecutor:
-    """A number of workers, each with at most one batch."""
+    """A number of workers, each with at most one batch, or one fold."""
 
     chance: random.Random
     slots: int
     losses: bool = True
     """Whether workers die and batches are taken back."""
     tasks: list[Task] = field(default_factory=list)
+    folds: list[Fold] = field(default_factory=list)
+    """Under way, each on a worker."""
     paused: list[Handed] = field(default_factory=list)
     resuming: list[Handed] = field(default_factory=list)
     """Paused producers that were given credit and wait for a worker."""
@@ -69,18 +71,26 @@ class SimulatedExecutor:
     @property
     def free(self) -> int:
         """How many batches it could take."""
-        return 0 if self.interrupted else max(0, self.slots - len(self.tasks) - len(self.resuming))
+        return 0 if self.interrupted else max(0, self._idle - len(self.resuming))
+
+    @property
+    def _idle(self) -> int:
+        return self.slots - len(self.tasks) - len(self.folds)
 
     @property
     def busy(self) -> bool:
         """Whether anything will come of waiting for it."""
-        return bool(self.tasks or self.resuming or (self.interrupted and self.paused))
+        return bool(self.tasks or self.folds or self.resuming or (self.interrupted and self.paused))
 
     def take(self, batch: RunBatch, runs: list[Handed]) -> None:
         """Give a batch to a worker; `runs` are those of the batch, in its order."""
         for handed in runs:
             self._credit[handed.block, handed.run] = _Credit(batch.credit, batch.credit_bytes)
         self.tasks.append(Task(batch.block, batch.width, runs))
+
+    def take_fold(self, fold: Fold) -> None:
+        """Give a fold to a worker."""
+        self.folds.append(fold)
 
     def knows(self, block: int, run: int, items: int) -> None:
         """So many items of a run arrived before it was handed over; they are not reported again."""
@@ -100,15 +110,18 @@ class SimulatedExecutor:
 
     def step(self) -> ExecutorEvent | None:
         """Let something happen on one worker; None if it was nothing to speak of."""
-        while self.resuming and len(self.tasks) < self.slots:
+        while self.resuming and self._idle > 0:
             handed = self.resuming.pop(0)
             self.tasks.append(Task(handed.block, 1, [], [handed]))
         if self.interrupted and self.paused:
             handed = self.paused.pop()
             return _finished(handed.block, [(handed, Outcome.CANCELLED)])
-        if not self.tasks:
+        if not self.tasks and not self.folds:
             return None
-        task = self.chance.choice(self.tasks)
+        busy: list[Task | Fold] = [*self.tasks, *self.folds]
+        task = self.chance.choice(busy)
+        if isinstance(task, Fold):
+            return self._fold(task)
         event = self._happening(task)
         if not task.waiting and not task.current:
             self.tasks.remove(task)
@@ -126,6 +139,12 @@ class SimulatedExecutor:
             if event is not None:
                 return event
         return self._work(task)
+
+    def _fold(self, fold: Fold) -> Folded:
+        """A fold is over, or its worker dies on it."""
+        self.folds.remove(fold)
+        lost = (self.losses or self.interrupted) and self.chance.random() < (0.5 if self.interrupted else 0.1)
+        return Folded(fold.block, fold.fold, fold.group, ok=not lost)
 
     def _lose(self, task: Task) -> ExecutorEvent | None:
         """The worker dies on one run: that one alone pays."""
@@ -193,7 +212,19 @@ class SimulatedExecutor:
         credit.items -= count
         credit.size -= size
         self._given[handed.block, handed.run] = start + count
-        return ItemsArrived(handed.block, handed.run, start, start + count, size)
+        waits = self._waits(handed.act, start, start + count)
+        return ItemsArrived(handed.block, handed.run, start, start + count, size, waits)
+
+    def _waits(self, act: Act, start: int, stop: int) -> tuple[Wait, ...]:
+        """What new items say of themselves, and of earlier ones that named one of these before it was there."""
+        waits: list[Wait] = []
+        for wait in act.waits:
+            resolved = wait.target is None or wait.target < stop
+            if start <= wait.item < stop:
+                waits.append(wait if resolved else wait._replace(target=OPEN))
+            elif wait.item < start and wait.target is not None and start <= wait.target < stop:
+                waits.append(wait)
+        return tuple(waits)
 
     def _pause(self, task: Task, handed: Handed) -> ExecutorEvent:
         task.current.remove(handed)

@@ -11,10 +11,12 @@ import random
 from collections import deque
 from dataclasses import dataclass, field
 
-from refold.scheduler.commands import Command, FinishRun, Interrupt, Pull, Record, RunBatch, StartTimer
+from refold.model.block import Join
+from refold.scheduler.commands import Command, FinishRun, Fold, Interrupt, Pull, Record, RunBatch, StartTimer
 from refold.scheduler.events import (
     CancelRequested,
     Event,
+    Folded,
     ItemsArrived,
     ProducerPaused,
     RunsFinished,
@@ -22,10 +24,11 @@ from refold.scheduler.events import (
     SlotsFree,
     TimerFired,
 )
-from refold.scheduler.plan import PlannedBlock
+from refold.scheduler.plan import Edge, EdgeKind, PlannedBlock
 from refold.scheduler.ranges import Ranges, numbers
+from refold.testing.machine import FoulError, Machine
 from refold.testing.naive import Observation
-from refold.testing.referee import FoulError, Machine, Referee
+from refold.testing.referee import Referee
 from refold.testing.scripted import Script
 from refold.testing.simulated_executor import SimulatedExecutor
 
@@ -128,6 +131,9 @@ class Simulation:
         match command:
             case RunBatch():
                 self._executor.take(command, self._referee.hand_out(command))
+            case Fold():
+                self._referee.folds.judge(command)
+                self._executor.take_fold(command)
             case Pull():
                 self._referee.pull(command)
                 self._executor.pull(command)
@@ -168,7 +174,12 @@ class Simulation:
                 return f"finished {self._names(said.block, said.runs)} {list(said.outcomes)}"
             case ItemsArrived():
                 name = self._names(said.block, ((said.run, said.run + 1),))
-                return f"items {said.start} to {said.stop} of {name} ({said.size} bytes)"
+                waits = f" waits {[tuple(wait) for wait in said.waits]}" if said.waits else ""
+                return f"items {said.start} to {said.stop} of {name} ({said.size} bytes){waits}"
+            case Fold():
+                return f"{self._referee.folds.name(said)} {self._names(said.block, said.runs)}"
+            case Folded():
+                return f"{self._referee.folds.name(said)} {'done' if said.ok else 'lost'}"
             case ProducerPaused() | Pull():
                 name = self._names(said.block, ((said.run, said.run + 1),))
                 return f"pull {said.items} items of {name}" if isinstance(said, Pull) else f"{name} paused"
@@ -181,13 +192,36 @@ class Simulation:
 
 def describe_block(script: Script, block: PlannedBlock) -> str:
     """A block of a script in one line, for people who look into a failure."""
-    upstreams = [
-        f"{script.plan.blocks[edge.upstream].uuid}{' reduced' if edge.reduces else ''}" for edge in block.edges
+    upstreams = [_describe_edge(script, edge) for edge in block.edges]
+    joined = f" {block.join}" if block.join is not Join.PRODUCT else ""
+    names = [other.uuid for other in script.plan.blocks]
+    axes = [
+        ("flat " if axis.flat else "") + "~".join(names[number] for number in (axis.block, *axis.zipped))
+        for axis in block.axes
     ]
-    words = [f"  {block.uuid} <- ({', '.join(upstreams)})"]
+    words = [f"  {block.uuid} <- ({', '.join(upstreams)}){joined}"]
+    if axes:
+        words.append(f"axes {', '.join(axes)}")
     if block.dynamic:
         words.append(f"dynamic{' batch' if block.batch_mode else ''} buffer {block.buffer_items}")
     if block.sensor_interval is not None:
         words.append(f"sensor every {block.sensor_interval}")
+    if block.tolerance is not None:
+        words.append(f"tolerates {block.tolerance}")
     words.append(f"retries {block.retry.retries} limit {block.concurrency_limit} width {block.width}")
     return ", ".join(words)
+
+
+def _describe_edge(script: Script, edge: Edge) -> str:
+    upstream = script.plan.blocks[edge.upstream]
+    match edge.kind:
+        case EdgeKind.FOLDED if edge.levels == 0:
+            return f"{upstream.uuid} as lists"
+        case EdgeKind.FOLDED:
+            assert edge.fold is not None
+            computed = " computed" if upstream.folds[edge.fold].computed else ""
+            return f"{upstream.uuid} reduced{'' if edge.levels is None else ' by 1'}{computed}"
+        case EdgeKind.FLAT:
+            return f"{upstream.uuid} flat{'' if edge.levels is None else ' by 1'}"
+        case _:
+            return upstream.uuid

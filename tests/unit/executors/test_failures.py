@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from refold.errors import StoreError
+from refold.errors import ReduceError, StoreError
 from refold.executors.failures import failure_of
 from refold.languages.python.block_file import module_name
 from refold.model.keys import BlockUuid
@@ -38,3 +38,25 @@ def test_an_error_takes_one_line_and_its_fix_stands_in_the_story() -> None:
     failure = failure_of(StoreError("a lock cannot be stored", fix="Return plain values."))
     assert failure.error == "StoreError: a lock cannot be stored"
     assert "Return plain values." in failure.traceback
+
+
+def failing_fold(cause: Exception) -> ReduceError:
+    """What a fold raised, from this."""
+    error = ReduceError("`pick` over `rows` raised it", fix="Mend it.")
+    error.__cause__ = cause
+    return error
+
+
+def test_a_fold_that_failed_in_the_users_code_shows_that_code() -> None:
+    try:
+        int("missing")
+    except ValueError as error:
+        failure = failure_of(failing_fold(error))
+    assert 'int("missing")' in failure.traceback
+    assert failure.traceback.endswith("`pick` over `rows` raised it\n  Mend it.")
+    assert failure.error == "ReduceError: `pick` over `rows` raised it"
+
+
+def test_a_fold_that_failed_in_our_own_code_shows_none_of_it() -> None:
+    failure = failure_of(failing_fold(TypeError("never raised: without a frame")))
+    assert failure.traceback == "`pick` over `rows` raised it\n  Mend it."

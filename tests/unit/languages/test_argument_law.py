@@ -81,6 +81,10 @@ POSITIONAL = [
     Case([(REDUCED, "[1]")], "data", "data=[1]"),
     Case([(REDUCED, "[]")], "data", "data=[]"),
     Case([(REDUCED, "6")], "total", "total=6"),
+    Case([(REDUCED, "{'a': 1}")], "data, **kwargs", "data={'a': 1}"),
+    Case([(REDUCED, "None")], "least", "least=None"),
+    Case([(REDUCED, "(1, 2)")], "a, b=None", "a=(1, 2), b=None"),
+    Case([(ITEM, "1"), (REDUCED, "[2, 3]")], "item, group", "item=1, group=[2, 3]"),
     Case([(STATIC, "1"), (CHILD, "[2]")], "a, b", "a=1, b=2"),
     Case([(CHILD, "[1, 2]"), (STATIC, "[3, 4]")], "a, b, c", "a=1, b=2, c=[3, 4]"),
     Case([(CHILD, "[1, 2]"), (CHILD, "[3, 4]")], "a, b, c, d", "a=1, b=2, c=3, d=4"),
@@ -234,7 +238,8 @@ hands over depends on what it is:
 - **item**: one item of a dynamic block. It arrives as it is.
 - **static**: what a block that runs once returned. A tuple holds several outputs; a list is one value.
 - **child**: what one run of a block with several runs returned. A tuple or a list holds outputs.
-- **reduced**: the list that a reducing edge gathered. It arrives as it is.
+- **reduced**: what a reducing edge folded: a list, or what another strategy made of it ([folds](folds.md)). It arrives
+  as it is. So do the items of one run, as a list, in a block that a dynamic block is no parent of (`parent: [uuids]`).
 
 One output arrives as itself, none as an empty list. Several are spread over the positional parameters where the
 function takes that many arguments, else each upstream's arrive as one list where it takes that; between the two,

@@ -15,27 +15,34 @@ import pytest
 
 from refold.errors import BlockFileError
 from refold.languages.python.block_file import BlockFile
-from refold.languages.python.block_function import CallbackStatus
+from refold.languages.python.block_function import BlockFunction, CallbackStatus
+from refold.languages.python.fold_function import load_fold_function
 from refold.model.block import BlockType
 from refold.model.keys import BlockUuid
 
 Load = Callable[..., BlockFile]
 
 
-@pytest.fixture
-def load(tmp_path: Path) -> Iterator[Load]:
-    """Loads a block from its text, and forgets its module afterwards."""
+@pytest.fixture(autouse=True)
+def forget_modules() -> Iterator[None]:
+    """Leaves no block's module behind."""
     before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if name.startswith("refold_block_"):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Loads a block from its text."""
 
     def from_text(text: str, block_type: BlockType = BlockType.DATA_LOADER, **options: object) -> BlockFile:
         path = tmp_path / "users.py"
         path.write_text(textwrap.dedent(text), encoding="utf-8")
         return BlockFile.load(BlockUuid("load_users"), block_type, path, **options)  # type: ignore[arg-type]
 
-    yield from_text
-    for name in set(sys.modules) - before:
-        if name.startswith("refold_block_"):
-            del sys.modules[name]
+    return from_text
 
 
 def failure(load: Load, source: str, block_type: BlockType = BlockType.DATA_LOADER, **options: object) -> str:
@@ -329,11 +336,61 @@ def test_two_blocks_do_not_share_names(load: Load) -> None:
     assert (first.main.function(), second.main.function()) == (1, 2)
 
 
-def test_a_named_function_of_the_file_can_be_had(load: Load) -> None:
-    file = load("def longest(acc, value): return max(acc, value)\n@data_loader\ndef load(): ...")
-    assert file.function("longest").function(1, 2) == 2
-    with pytest.raises(BlockFileError, match=r"defines no function `shortest`; it has .*`longest` \(not decorated\)"):
-        file.function("shortest")
+def fold_function(tmp_path: Path, text: str, name: str = "combine") -> BlockFunction:
+    return load_fold_function(BlockUuid("load_users"), tmp_path / "users.py", textwrap.dedent(text), name)
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        "def combine(acc, value): return acc + value",
+        "def combine(acc, value, scale=1): return acc + value",
+        "def combine(*values): return sum(values)",
+        "combine = lambda acc, value: acc + value",
+        "from operator import add as combine",
+        "if True:\n    def combine(acc, value): return acc + value",
+    ],
+)
+def test_a_function_of_the_file_can_be_reduced_by(tmp_path: Path, definition: str) -> None:
+    assert fold_function(tmp_path, definition).function(1, 2) == 3
+
+
+def test_an_async_function_to_reduce_by_is_seen_as_one(tmp_path: Path) -> None:
+    assert fold_function(tmp_path, "async def combine(acc, value): return acc").is_async
+
+
+@pytest.mark.parametrize(
+    ("definition", "words"),
+    [
+        ("def combin(acc, value): ...", "defines no function `combine` to reduce by; it has `combin` (not decorated)"),
+        ("combine = 3", "defines no function `combine` to reduce by; it has no functions at all"),
+        ("@transformer\ndef combine(acc, value): ...", "it is decorated with `@transformer`"),
+        ("@test\ndef combine(acc, value): ...", "it is decorated with `@test`"),
+        ("def combine(acc): ...", "`combine(acc)` is nothing to reduce by: it cannot be called with two positional"),
+        ("def combine(a, b, c): ...", "it cannot be called with two positional arguments"),
+        ("def combine(acc, value, *, scale): ...", "it cannot be called with two positional arguments"),
+        ("def combine(acc, value): yield acc", "it yields"),
+        ("async def combine(acc, value): yield acc", "it yields"),
+        ("def combine(acc, value)", "syntax error"),
+        ("raise ValueError('no')", "raised ValueError while it was loaded: no"),
+    ],
+)
+def test_what_cannot_be_reduced_by_is_refused_with_the_file(tmp_path: Path, definition: str, words: str) -> None:
+    with pytest.raises(BlockFileError) as caught:
+        fold_function(tmp_path, definition)
+    assert words in caught.value.message
+    assert str(tmp_path / "users.py") in str(caught.value.where)
+
+
+def test_a_decorator_is_not_mistaken_for_a_function_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(BlockFileError, match="defines no function `custom`"):
+        fold_function(tmp_path, "@custom\ndef run(): ...", "custom")
+
+
+def test_a_file_that_is_loaded_is_not_executed_again_to_reduce(load: Load, tmp_path: Path) -> None:
+    text = "seen = []\n@data_loader\ndef load(): seen.append(1)\ndef combine(acc, value): return seen"
+    load(text).main.function()
+    assert fold_function(tmp_path, text).function(0, 0) == [1]
 
 
 def test_a_syntax_error_names_file_line_and_text(load: Load, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import collections
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -18,19 +18,11 @@ from typing import cast
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from refold.errors import DuplicateLabelError, OutputShapeError
-from refold.languages.unfolding import (
-    ItemList,
-    ItemRows,
-    ItemStream,
-    LabelCheck,
-    check_labels,
-    label_of,
-    split_yield,
-    unfold,
-)
+from refold.languages.unfolding import ItemList, ItemRows, ItemStream, LabelCheck, label_of, split_yield, unfold
 from refold.ports.output_store import Item
 
 PAGE = Path(__file__).parents[3] / "docs" / "dynamic-outputs.md"
@@ -83,12 +75,23 @@ ACCEPTED = [
     Accepted("frame", ["row 0", "row 1"], ["0", "1"]),
     Accepted("[frame]", ["row 0", "row 1"], ["0", "1"]),
     Accepted("[frame, [{'block_uuid': 'a'}, {'block_uuid': 'b'}]]", ["row 0", "row 1"], ["a", "b"]),
+    Accepted("[frame, None]", ["row 0", "row 1"], ["0", "1"]),
+    Accepted("(frame, [{'block_uuid': 'a'}])", ["row 0", "row 1"], ["a", "1"]),
+    Accepted("polars_frame", ["row 0", "row 1"], ["0", "1"]),
+    Accepted("frame[:0]", [], []),
     Accepted("[frame, frame]", ["frame", "frame"], ["0", "1"]),
+    Accepted("[Point(1, 2), Point(3, 4)]", ["Point(x=1, y=2)", "Point(x=3, y=4)"], ["0", "1"]),
+    Accepted("[range(2)]", ["range(0, 2)"], ["0"]),
     Accepted("generator(1, 2)", ["1", "2"], ["0", "1"]),
     Accepted("generator((1, {'block_uuid': 'a'}), 2)", ["1", "2"], ["a", "1"]),
     Accepted("generator((1, 2), [3])", ["(1, 2)", "[3]"], ["0", "1"]),
     Accepted("generator((1, {'id': 2}))", ["(1, {'id': 2})"], ["0"]),
+    Accepted("generator(([1], {'block_uuid': 7}), [[2]])", ["[1]", "[[2]]"], ["7", "1"]),
+    Accepted("generator([[1], [{'block_uuid': 'a'}]])", ["[[1], [{'block_uuid': 'a'}]]"], ["0"]),
+    Accepted("generator(None)", ["None"], ["0"]),
     Accepted("generator()", [], []),
+    Accepted("(n * 2 for n in (1, 2))", ["2", "4"], ["0", "1"]),
+    Accepted("async_generator()", [], []),
     Accepted("async_generator((1, {'block_uuid': 'a'}), 2)", ["1", "2"], ["a", "1"]),
 ]
 
@@ -100,11 +103,14 @@ REFUSED = [
         "{'id': 1}", "returned dict of 1 key: {'id': 1}, which", "Return [value] for one item, or list(value.items())"
     ),
     Refused("Point(1, 2)", "Point: Point(x=1, y=2), which", "Return [value]"),
+    Refused("True", "returned bool: True, which", "Return [value]"),
+    Refused("b'ab'", "returned bytes of 2 bytes: b'ab', which", "Return [value]"),
     Refused("{1}", "returned set of 1 element: {1}, which", "Return list(value)"),
     Refused("range(3)", "returned range: range(0, 3), which", "Return list(value)"),
     Refused("iter([1, 2])", "returned list_iterator: <list_iterator", "Return list(value), or `yield from` it"),
     Refused("frame['id']", "returned pandas Series of 2 values, which", "`.tolist()` (pandas) or `.to_list()`"),
     Refused("polars_frame['id']", "returned polars Series of 2 values, which", "`.tolist()` (pandas) or `.to_list()`"),
+    Refused("arrow_table", "returned pyarrow Table: pyarrow.Table", "`.to_pylist()` or `.to_pandas()`"),
     Refused("np.arange(3)", "returned numpy ndarray of shape (3,): array([0, 1, 2]), which", "`.tolist()`"),
     Refused(
         "[[1], [{'block_uuid': 'a'}, {'block_uuid': 'b'}]]",
@@ -128,6 +134,7 @@ NAMES = {
     "Point": Point,
     "frame": FRAME,
     "polars_frame": pl.DataFrame({"id": [1, 2]}),
+    "arrow_table": pa.table({"id": [1, 2]}),
     "np": np,
     "generator": generator,
     "async_generator": async_generator,
@@ -142,20 +149,24 @@ def unfolded_items(returned: object) -> tuple[list[str], list[str]]:
     """The items and labels, as text."""
     unfolded = unfold(returned)
     if isinstance(unfolded, ItemRows):
-        check_labels(unfolded.metadata, len(unfolded))
-        given = list(unfolded.metadata or [])
-        names = [label_of(given[index]) if index < len(given) else None for index in range(len(unfolded))]
-        return [f"row {index}" for index in range(len(unfolded))], [each or str(i) for i, each in enumerate(names)]
+        items = [Item(f"row {index}", None) for index in range(len(unfolded))]
+        items[: len(unfolded.metadata or ())] = [
+            Item(item.value, metadata) for item, metadata in zip(items, unfolded.metadata or (), strict=False)
+        ]
+        return [str(item.value) for item in items], labels_of([item.metadata for item in items])
     if isinstance(unfolded, ItemList):
-        check_labels(unfolded.metadata, len(unfolded))
         items = list(unfolded.items())
     elif unfolded.is_async:
         items = [split_yield(each) for each in asyncio.run(drain(cast("AsyncIterator[object]", unfolded.iterator)))]
     else:
         items = [split_yield(each) for each in cast("Iterator[object]", unfolded.iterator)]
+    shown = ["frame" if item.value is FRAME else repr(item.value) for item in items]
+    return shown, labels_of([item.metadata for item in items])
+
+
+def labels_of(metadata: Sequence[Mapping[str, object] | None]) -> list[str]:
     check = LabelCheck()
-    labels = [check.add(label_of(item.metadata)) for item in items]
-    return ["frame" if item.value is FRAME else repr(item.value) for item in items], labels
+    return [check.add(label_of(each)) for each in metadata]
 
 
 @pytest.mark.parametrize("shape", ACCEPTED, ids=lambda shape: shape.returned)
@@ -244,7 +255,7 @@ def test_two_items_of_one_name_are_an_error_that_names_both(
     metadata: list[dict[str, object]], count: int, message: str
 ) -> None:
     with pytest.raises(DuplicateLabelError, match=message):
-        check_labels(metadata, count)
+        labels_of([*metadata, *[None] * (count - len(metadata))])
 
 
 @pytest.mark.parametrize(
@@ -262,6 +273,15 @@ def test_names_that_look_like_indices_collide_only_with_nameless_items(
 ) -> None:
     check = LabelCheck()
     assert [check.add(label) for label in labels] == names
+    assert [check.position_of(name) for name in names] == list(range(len(names)))
+    assert sorted(check.names()) == sorted(names)
+
+
+def test_a_name_that_nobody_has_is_not_found() -> None:
+    check = LabelCheck()
+    for label in (None, "a", None, "1"):
+        check.add(label)
+    assert [check.position_of(name) for name in ("b", "4", "02", "", "²", "9" * 30)] == [None] * 6
 
 
 def test_a_duplicate_is_found_as_soon_as_it_comes() -> None:
@@ -295,7 +315,14 @@ tuple or DataFrame and its second is None or a list of dicts. Any other list or 
 DataFrame is its rows. Of a generator each `yield` is one item, and `yield item, {{"block_uuid": ...}}` names it. A
 named tuple is one value, never a container of items.
 
-An item's label is its metadata's `block_uuid`, else its index. Two items of one label are an error.
+An item's label is its metadata's `block_uuid`, else its index. Two items of one label are an error. What else metadata
+may ask for is told in [what an item's children wait for](dependencies.md).
+
+How many items one run may give is limited by `max_child_block_runs`: in the block's `configuration.dynamic`, else in
+`dynamic_blocks` of the pipeline's or the project's metadata.yaml, else in the environment as
+`DYNAMIC_BLOCKS_MAX_CHILD_BLOCKS`; 0 lifts the limit. More items fail the run, of a returned list or frame before any
+child starts, of a generator at the item too many. With `on_max_child_block_runs_exceeded: limit` (or
+`DYNAMIC_BLOCKS_MAX_CHILD_BLOCKS_BEHAVIOR`) the rest is left out with a warning, and a generator is closed.
 
 In the tables `frame` is a DataFrame of two rows, `Point` a named tuple, and `generator(1, 2)` yields 1, then 2.
 

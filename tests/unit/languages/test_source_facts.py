@@ -116,3 +116,35 @@ def test_imports_that_the_file_cannot_do_without_are_listed() -> None:
 def test_a_syntax_error_names_file_and_line() -> None:
     with pytest.raises(BlockFileError, match=r"^loaders/users\.py:2: syntax error"):
         inspect_source("a = 1\nb = = 2", BlockType.DATA_LOADER, "loaders/users.py")
+
+
+def test_functions_that_a_reduce_may_name_are_listed() -> None:
+    found = facts(
+        """
+        import os
+        from functools import reduce as fold, partial
+        from mage_ai.decorators import data_loader, test as check
+
+        def helper(): ...
+        async def combine(acc, value): ...
+        shortest = lambda acc, value: acc
+        limit = 3
+
+        if os.name:
+            def guarded(acc, value): ...
+
+        class Table:
+            def method(self): ...
+
+        @data_loader
+        def load():
+            def inner(): ...
+
+        @check
+        def checked(output): ...
+
+        @partial
+        def wrapped(acc, value): ...
+        """
+    )
+    assert found.functions == {"fold", "partial", "helper", "combine", "shortest", "guarded", "wrapped"}

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from refold.model.block import DynamicSettings
+from refold.errors import ProjectError
+from refold.model.block import DynamicSettings, Join, Reduction, Tolerance
+from refold.model.child_limits import ChildLimits
 from refold.model.dynamic_entry import read_dynamic
 from refold.model.keys import BlockUuid
 from refold.model.place import Place
@@ -48,7 +50,35 @@ A, B = BlockUuid("a"), BlockUuid("b")
             "dynamic: {max_concurrent_child_block_runs: '4'}",
             DynamicSettings(max_concurrent_child_block_runs=4),
         ),
-        ("dynamic: {join: zip, tolerate: 3, reduce: {levels: 1}, buffer: 9, rate: 1/s, cache: {}}", DynamicSettings()),
+        ("dynamic: {max_concurrent_child_block_runs: 0}", DynamicSettings()),
+        ("dynamic: {buffer: 9, rate: 1/s, cache: {}}", DynamicSettings()),
+        ("dynamic: {join: zip}", DynamicSettings(join=Join.ZIP)),
+        ("dynamic: {join: Align}", DynamicSettings(join=Join.ALIGN)),
+        ("dynamic: {join: product}", DynamicSettings()),
+        ("dynamic: {reduce: sum}", DynamicSettings(reduction=Reduction("sum"))),
+        ("dynamic: {reduce: longest}", DynamicSettings(reduction=Reduction("longest"))),
+        ("dynamic: {reduce: {strategy: concat, levels: 1}}", DynamicSettings(reduction=Reduction("concat", 1))),
+        ("dynamic: {reduce: {levels: '1'}}", DynamicSettings(reduction=Reduction(levels=1))),
+        ("dynamic: {reduce: {levels: all}}", DynamicSettings()),
+        ("dynamic: {reduce: {}}", DynamicSettings()),
+        ("dynamic: {reduce:}", DynamicSettings()),
+        (
+            "dynamic: {reduce: {strategy: f, initial: {a: [1]}}}",
+            DynamicSettings(reduction=Reduction("f", None, {"a": [1]}, True)),
+        ),
+        (
+            "dynamic: {reduce: {strategy: f, initial: null}}",
+            DynamicSettings(reduction=Reduction("f", None, None, True)),
+        ),
+        ("dynamic: {tolerate: 3}", DynamicSettings(tolerance=Tolerance(3))),
+        ("dynamic: {tolerate: '3'}", DynamicSettings(tolerance=Tolerance(3))),
+        ("dynamic: {tolerate: 0}", DynamicSettings(tolerance=Tolerance(0))),
+        ("dynamic: {tolerate: 5%}", DynamicSettings(tolerance=Tolerance(percent=5))),
+        ("dynamic: {tolerate: ' 2.5 %'}", DynamicSettings(tolerance=Tolerance(percent=2.5))),
+        ("dynamic: {parent: true, max_child_block_runs: 9}", DynamicSettings(dynamic=True, max_child_block_runs=9)),
+        ("dynamic: {max_child_block_runs: 0}", DynamicSettings()),
+        ("dynamic: {on_max_child_block_runs_exceeded: limit}", DynamicSettings(cut_children=True)),
+        ("dynamic: {on_max_child_block_runs_exceeded: fail}", DynamicSettings()),
     ],
 )  # fmt: skip
 def test_a_spelling_means(configuration: str, expected: DynamicSettings) -> None:
@@ -56,6 +86,52 @@ def test_a_spelling_means(configuration: str, expected: DynamicSettings) -> None
     assert read_dynamic(place) == expected
 
 
-def test_the_limit_given_holds_where_the_block_says_nothing() -> None:
-    place = Place.root(YamlFile.parse(Path("metadata.yaml"), "dynamic: true"))
-    assert read_dynamic(place, 7).max_concurrent_child_block_runs == 7
+@pytest.mark.parametrize(
+    ("configuration", "expected"),
+    [
+        ("dynamic: true", (5, True, 7)),
+        ("", (5, True, 7)),
+        ("dynamic: {parent: true}", (5, True, 7)),
+        ("dynamic: {max_child_block_runs: 2}", (2, True, 7)),
+        ("dynamic: {max_child_block_runs: 0}", (None, True, 7)),
+        ("dynamic: {max_concurrent_child_block_runs: 0}", (5, True, None)),
+        ("dynamic: {on_max_child_block_runs_exceeded: fail}", (5, False, 7)),
+    ],
+)
+def test_limits_given_hold_where_the_block_says_nothing(configuration: str, expected: tuple[object, ...]) -> None:
+    place = Place.root(YamlFile.parse(Path("metadata.yaml"), configuration))
+    settings = read_dynamic(place, ChildLimits(children=5, cut=True, at_once=7))
+    found = settings.max_child_block_runs, settings.cut_children, settings.max_concurrent_child_block_runs
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, ChildLimits()),
+        ({"DYNAMIC_BLOCKS_MAX_CHILD_BLOCKS": ""}, ChildLimits()),
+        ({"DYNAMIC_BLOCKS_MAX_CHILD_BLOCKS": "0"}, ChildLimits()),
+        ({"DYNAMIC_BLOCKS_MAX_CHILD_BLOCKS": " 10 "}, ChildLimits(children=10)),
+        ({"DYNAMIC_BLOCKS_MAX_CHILD_BLOCKS_BEHAVIOR": "LIMIT"}, ChildLimits(cut=True)),
+        ({"DYNAMIC_BLOCKS_MAX_CHILD_BLOCKS_BEHAVIOR": "fail"}, ChildLimits()),
+        ({"DYNAMIC_BLOCKS_MAX_CONCURRENT_CHILD_BLOCKS": "4"}, ChildLimits(at_once=4)),
+    ],
+)
+def test_the_environment_may_set_limits(environment: dict[str, str], expected: ChildLimits) -> None:
+    assert ChildLimits.of_environment(environment) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("DYNAMIC_BLOCKS_MAX_CHILD_BLOCKS", "many", "expected a whole number, 0 or more, found 'many'"),
+        ("DYNAMIC_BLOCKS_MAX_CHILD_BLOCKS", "-1", "found '-1'"),
+        ("DYNAMIC_BLOCKS_MAX_CHILD_BLOCKS_BEHAVIOR", "stop", "expected `fail` or `limit`, found 'stop'"),
+        ("DYNAMIC_BLOCKS_MAX_CONCURRENT_CHILD_BLOCKS", "1.5", "found '1.5'"),
+    ],
+)
+def test_a_wrong_limit_in_the_environment_names_the_variable(name: str, value: str, words: str) -> None:
+    with pytest.raises(ProjectError) as caught:
+        ChildLimits.of_environment({name: value})
+    assert words in caught.value.message
+    assert caught.value.where == f"environment variable {name}"

@@ -226,11 +226,30 @@ def test_retries_are_the_blocks_over_the_pipelines_over_the_projects(folder: Pat
     assert pipeline.block("b").retry == RetryPolicy(5, 3.0, 9.0, exponential_backoff=False)
 
 
-def test_the_limit_of_runs_at_once_is_inherited(folder: Path) -> None:
-    (folder / "metadata.yaml").write_text("project_type: main\ndynamic_blocks: {max_concurrent_child_block_runs: 9}\n")
-    assert block(folder, "").dynamic.max_concurrent_child_block_runs == 9
-    own = block(folder, "configuration: {dynamic: {max_concurrent_child_block_runs: 2}}")
-    assert own.dynamic.max_concurrent_child_block_runs == 2
+def test_limits_are_the_blocks_over_the_pipelines_over_the_projects_over_the_environments(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def limits(configuration: str = "", pipeline: str = "") -> tuple[int | None, bool, int | None]:
+        found = (
+            read(folder, f"blocks:\n- {{uuid: b, type: custom, configuration: {{{configuration}}}}}\n{pipeline}")
+            .block("b")
+            .dynamic
+        )
+        return found.max_child_block_runs, found.cut_children, found.max_concurrent_child_block_runs
+
+    assert limits() == (None, False, None)
+    monkeypatch.setenv("DYNAMIC_BLOCKS_MAX_CHILD_BLOCKS", "1")
+    monkeypatch.setenv("DYNAMIC_BLOCKS_MAX_CHILD_BLOCKS_BEHAVIOR", "limit")
+    monkeypatch.setenv("DYNAMIC_BLOCKS_MAX_CONCURRENT_CHILD_BLOCKS", "2")
+    assert limits() == (1, True, 2)
+    (folder / "metadata.yaml").write_text(
+        "project_type: main\ndynamic_blocks: {max_child_block_runs: 3, on_max_child_block_runs_exceeded: fail}\n"
+    )
+    assert limits() == (3, False, 2)
+    of_pipeline = "dynamic_blocks: {max_child_block_runs: 5, max_concurrent_child_block_runs: 6}\n"
+    assert limits(pipeline=of_pipeline) == (5, False, 6)
+    assert limits("dynamic: {max_child_block_runs: 7}", of_pipeline) == (7, False, 6)
+    assert limits("dynamic: {max_child_block_runs: 0}", of_pipeline) == (None, False, 6)
 
 
 def test_settings_of_a_block_are_read(folder: Path) -> None:
@@ -238,6 +257,8 @@ def test_settings_of_a_block_are_read(folder: Path) -> None:
         folder, "timeout: 90\nconfiguration: {run_tests: false, conditional: 'no', poll_interval: '5'}", kind="sensor"
     )
     assert (found.timeout, found.run_tests, found.conditional, found.sensor_interval) == (90.0, False, False, 5.0)
+    assert block(folder, "configuration: {cache: true}").cache
+    assert not block(folder, "").cache
     assert block(folder, "configuration: {timeout: '1.5'}").timeout == 1.5
     assert block(folder, "timeout: 0").timeout is None
     assert block(folder, "configuration: []").configuration == {}
@@ -312,7 +333,26 @@ def test_bad_input_names_the_file_the_line_and_what_to_do(
         ("configuration: {dynamic: 7}", "b.configuration.dynamic): expected true, false, or keys and values, found 7"),
         ("configuration: {dynamic: {parent: 7}}", "list of block uuids, found 7"),
         ("configuration: {dynamic: {mode: fast}}", "expected `stream` or `batch`, found 'fast'"),
-        ("configuration: {dynamic: {max_concurrent_child_block_runs: 0}}", "1 or more, found 0"),
+        ("configuration: {cache: sometimes}", "(blocks.b.configuration.cache): expected true or false"),
+        ("configuration: {dynamic: {max_concurrent_child_block_runs: -1}}", "0 or more, found -1"),
+        ("configuration: {dynamic: {max_child_block_runs: many}}", "expected a whole number, 0 or more, found 'many'"),
+        ("configuration: {dynamic: {on_max_child_block_runs_exceeded: stop}}", "expected `fail` or `limit`"),
+        ("configuration: {dynamic: {join: outer}}", "join): expected `product`, `align` or `zip`, found"),
+        ("configuration: {dynamic: {reduce: true}}", "dynamic.reduce): expected one of concat, count, list, max"),
+        ("configuration: {dynamic: {reduce: two words}}", "or the name of a function in the block's file, found 'two"),
+        ("configuration: {dynamic: {reduce: [sum]}}", "found ['sum']"),
+        ("configuration: {dynamic: {reduce: {strategy: 3}}}", "reduce.strategy): expected one of concat"),
+        ("configuration: {dynamic: {reduce: {levels: 2}}}", "reduce.levels): expected 1 (the last axis ends) or `all`"),
+        ("configuration: {dynamic: {reduce: {levels: true}}}", "found True"),
+        ("configuration: {dynamic: {reduce: {strategy: sum, initial: 1}}}", "`sum` needs none"),
+        ("configuration: {dynamic: {tolerate: some}}", "dynamic.tolerate): expected how many runs may fail, or a perc"),
+        ("configuration: {dynamic: {tolerate: 101%}}", "found '101%'"),
+        ("configuration: {dynamic: {tolerate: -1%}}", "found '-1%'"),
+        ("configuration: {dynamic: {tolerate: x%}}", "found 'x%'"),
+        ("configuration: {dynamic: {tolerate: 1.5}}", "found 1.5"),
+        ("configuration: {dynamic: {tolerate: true}}", "found True"),
+        ("configuration: {dynamic: {parent: down}}", "expected true, false, or a list of block uuids, found 'down'"),
+        ("configuration: {dynamic: {parent: [dwn]}}", "Did you mean `down`?"),
         ("configuration: {reduce_output: 3}", "(blocks.b.configuration.reduce_output)"),
         ("configuration: {reduce_output: [dwn]}", "Did you mean `down`?"),
         ("configuration: {dynamic: {reduce_output_upstream: [uup]}}", "Did you mean `up`?"),
@@ -328,6 +368,58 @@ def test_a_wrong_setting_names_its_key_and_what_was_expected(folder: Path, extra
 def test_settings_that_name_a_block_elsewhere_in_the_graph_are_a_warning(folder: Path) -> None:
     block(folder, "configuration: {reduce_output: [up]}")
     assert "not downstream of it" in Pipeline.get("p", folder).warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ("confguration: {}", "`confguration` is no setting. Did you mean `configuration`?"),
+        ("reduce_ouput: true", "`reduce_ouput` is no setting. Did you mean `configuration.reduce_output`?"),
+        ("dynamic: true", "`dynamic` is read inside `configuration`, not beside it"),
+        ("configuration: {reduce_ouput: true}", "`configuration.reduce_ouput` is no setting. Did you mean `reduce_out"),
+        ("configuration: {Dynamic: true}", "`configuration.Dynamic` is no setting. Did you mean `dynamic`?"),
+        ("configuration: {tolerate: 3}", "`configuration.tolerate` is read inside `configuration.dynamic`"),
+        ("configuration: {dynamic: {jion: zip}}", "`configuration.dynamic.jion` is no setting. Did you mean `join`?"),
+        ("configuration: {dynamic: {rate: 1/s}}", "`configuration.dynamic.rate` changes nothing"),
+        (
+            "configuration: {reduce_output: true, dynamic: {reduce: {stratgy: sum}}}",
+            "`configuration.dynamic.reduce.stratgy` is no setting. Did you mean `strategy`?",
+        ),
+        ("configuration: {dynamic: {reduce: sum}}", "nothing reduces over this block. Write `reduce_output: true`"),
+    ],
+)  # fmt: skip
+def test_a_key_that_changes_nothing_is_a_warning_that_names_its_block(folder: Path, extra: str, words: str) -> None:
+    block(folder, extra)
+    (warning,) = Pipeline.get("p", folder).warnings
+    assert words in warning
+    assert "(blocks.b)" in warning
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "executor_config: {}\nmy_note: 1\nhas_callback: false",
+        "configuration: {limit: 3, table: t, reducer: x, data_provider: postgres, retries: 2}",
+        "configuration: {reduce_output: true, dynamic: {reduce: sum}}",
+        "configuration: {reduce_output: [down], dynamic: {reduce: {strategy: f, initial: 0, levels: 1}}}",
+        "configuration: {cache: true, dynamic: {modes: [{type: default}]}}",
+    ],
+)
+def test_keys_that_are_read_or_free_are_no_warning(folder: Path, extra: str) -> None:
+    block(folder, extra)
+    assert Pipeline.get("p", folder).warnings == ()
+
+
+def test_how_to_reduce_may_be_said_where_a_downstream_block_says_that_it_does(folder: Path) -> None:
+    text = "blocks:\n- {uuid: a, type: custom, configuration: {dynamic: {reduce: sum}}}\n- {uuid: b, type: custom"
+    assert "nothing reduces" in read(folder, f"{text}, upstream_blocks: [a]}}\n").warnings[0]
+    reducing = "upstream_blocks: [a], configuration: {reduce_output_upstream: [a]}"
+    assert read(folder, f"{text}, {reducing}}}\n").warnings == ()
+
+
+def test_a_misspelt_limit_of_the_pipeline_is_a_warning(folder: Path) -> None:
+    (warning,) = read(folder, "blocks: []\ndynamic_blocks: {max_child_block_run: 3}\n").warnings
+    assert "`dynamic_blocks.max_child_block_run` is no setting. Did you mean `max_child_block_runs`?" in warning
 
 
 def test_all_missing_files_are_named_at_once(folder: Path) -> None:

@@ -190,6 +190,49 @@ def test_a_rows_fingerprint_depends_on_its_metadata() -> None:
     assert first[8:] == none[8:]
 
 
+def digests_of(*records: Record) -> list[bytes]:
+    builder = RecordBuilder(Paper().append)
+    for record in records:
+        if isinstance(record, Output):
+            builder.add_output(record)
+        else:
+            builder.add_item(record)
+    found = builder.digests()
+    return [found[at : at + 8] for at in range(0, len(found), 8)]
+
+
+@given(st.lists(values, max_size=6))
+def test_digests_are_equal_where_outputs_are(returned: list[object]) -> None:
+    found = digests_of(*map(Output.of, returned))
+    assert found == [digests_of(Output.of(value))[0] for value in returned]
+    for value, digest in zip(returned, found, strict=True):
+        assert [digest == other for other in found] == [
+            repr((Output.of(value).shape, value)) == repr((Output.of(other).shape, other)) for other in returned
+        ]
+
+
+def test_digests_are_of_outputs_alone_wherever_they_stand() -> None:
+    between = digests_of(Output.of(1), Item(5, {"block_uuid": "a"}), Output.of(("a", b"b")), Item(6, None))
+    assert between == digests_of(Output.of(1), Output.of(("a", b"b")))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ([1], (1,)),
+        ([1], 1),
+        (("1", 23), ("12", 3)),
+        ((1, 23), (12, 3)),
+        ((), []),
+        ((), None),
+        ([(1,)], ((1,),)),
+        (b"x", "x"),
+    ],
+)
+def test_digests_tell_shapes_codecs_and_bounds_apart(one: object, other: object) -> None:
+    assert digests_of(Output.of(one)) != digests_of(Output.of(other))
+
+
 def test_rows_beside_other_records_are_read_alone() -> None:
     data = written([Output.of("x"), Item("y", None)], pd.DataFrame({"n": [1, 2]}))
     chunk = StoredChunk(data, "paper")

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from refold.errors import StoreError
-from refold.model.keys import BlockUuid
+from refold.model.keys import BlockUuid, PipelineUuid
 from refold.ports.run_store import BlockRunRow, Control, Lease, RunStatus, RunStore, WriteBatch
 from refold.runs import open_run_store
 from refold.runs.postgres import PostgresDatabase
@@ -61,6 +61,8 @@ def test_a_connection_lost_between_writes_is_replaced(
     store.write(lease, WriteBatch(rows=iter([row(SPLIT, 1)])), NOW, TTL)  # type: ignore[arg-type]
     disconnect()
     assert list(store.requests(lease.run)) == []
+    disconnect()
+    assert store.cached("/project", PipelineUuid("pipeline"), SPLIT, [b"f" * 16]) == {}
     disconnect()
     store.request(lease.run, Control.CANCEL, NOW)
     disconnect()

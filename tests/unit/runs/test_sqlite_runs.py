@@ -176,28 +176,51 @@ def test_a_writer_does_not_wait_for_readers(path: Path) -> None:
         assert sum(1 for _ in reading) == 4999
 
 
-def test_what_did_not_complete_is_found_without_reading_what_did(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = 0
+class Steps:
+    """How much SQLite has done, in steps of its own, a hundred at a time."""
 
-    def count() -> int:
-        nonlocal steps
-        steps += 100
+    taken = 0
+
+    def count(self) -> int:
+        self.taken += 100
         return 0
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
+    steps = Steps()
 
     def connect_and_count(*args: object, **options: object) -> sqlite3.Connection:
         connection = _connect(*args, **options)  # type: ignore[call-overload]
-        connection.set_progress_handler(count, 100)
+        connection.set_progress_handler(steps.count, 100)
         return connection  # type: ignore[no-any-return]
 
     monkeypatch.setattr(sqlite3, "connect", connect_and_count)
+    return steps
+
+
+def test_what_did_not_complete_is_found_without_reading_what_did(path: Path, steps: Steps) -> None:
     with closing(open_run_store(path)) as store:
         lease = started(store)
         failed = [row(SPLIT, number, status=Status.FAILED) for number in (7, 20_001)]
         store.write(lease, WriteBatch(rows=[row(SPLIT, number) for number in range(20_000) if number != 7]), NOW, TTL)
         store.write(lease, WriteBatch(rows=failed), NOW, TTL)
-        steps = 0
+        steps.taken = 0
         assert list(store.block_runs(lease.run, statuses={Status.FAILED, Status.CANCELLED})) == failed
-        assert steps < 2000
+        assert steps.taken < 2000
+
+
+def test_an_earlier_result_is_found_without_reading_what_is_like_it(path: Path, steps: Steps) -> None:
+    with closing(open_run_store(path)) as store:
+        for _ in range(3):
+            lease = started(store)
+            rows = [row(SPLIT, number)._replace(fingerprint=b"same" * 4) for number in range(10_000)]
+            store.write(lease, WriteBatch(rows=rows), NOW, TTL)
+        record = store.get(lease.run)
+        steps.taken = 0
+        found = store.cached(record.project, record.pipeline_uuid, SPLIT, [b"same" * 4, b"none" * 4])
+        assert found == {b"same" * 4: (lease.run, rows[-1])}
+        assert steps.taken < 2000
 
 
 def test_a_file_that_another_process_holds_is_an_error_in_the_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,11 @@ import linecache
 import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from weakref import WeakKeyDictionary
 
 from refold.errors import BlockFileError, RefoldError
 from refold.languages.python.block_function import BlockFunction, Callback
@@ -70,34 +72,8 @@ class BlockFile:
         there, is not Python, raises, imports what is not installed, or decorates no function for the block's type.
         """
         text = read_source(path) if source is None else source
-        code = compile_source(text, str(path))
-        module = _module(block_uuid, path, text)
-        replaced = sys.modules.get(module.__name__)
-        sys.modules[module.__name__] = module
-        # Tracebacks show the lines that were executed, whatever the file holds by then: no time stamp, no check.
-        linecache.cache[str(path)] = (len(text), None, text.splitlines(keepends=True), str(path))
-        try:
-            with collecting(module.__dict__) as decorated:
-                exec(code, module.__dict__)
-            file = cls(block_uuid, block_type, path, module, decorated)
-        except BaseException as error:
-            _restore(module.__name__, replaced)
-            if isinstance(error, RefoldError) or not isinstance(error, (Exception, SystemExit)):
-                raise
-            raise _load_error(error, path, requirements, project) from error
-        _pickle_by_value(module)
-        return file
-
-    def function(self, name: str) -> BlockFunction:
-        """The file's function of this name, decorated or not, such as a reduce strategy. Raises BlockFileError."""
-        found = vars(self.module).get(name)
-        if callable(found):
-            return BlockFunction.of(found)
-        raise BlockFileError(
-            f"defines no function `{name}`; {_listing(self._decorated, self.module)}",
-            where=str(self.path),
-            fix=f"Define `{name}` in this file, or correct the name in the pipeline's metadata.yaml.",
-        )
+        with _executing(block_uuid, path, text, requirements, project) as (module, decorated):
+            return cls(block_uuid, block_type, path, module, decorated)
 
     def _find_main(self, block_type: BlockType) -> BlockFunction:
         wanted = ROLE_OF_TYPE.get(block_type)
@@ -120,13 +96,53 @@ class BlockFile:
             fix = f"Write `@{wanted.value}` above the function that the block is to run."
         return BlockFileError(
             f"block `{self.block_uuid}` is a {block_type.value}, and its file has no function decorated with "
-            f"`@{wanted.value}`; {_listing(self._decorated, self.module)}",
+            f"`@{wanted.value}`; {listing(self._decorated, self.module)}",
             where=str(self.path),
             fix=fix,
         )
 
 
 _MAIN_ROLES = frozenset(ROLE_OF_TYPE.values())
+_decorated_in: WeakKeyDictionary[ModuleType, Sequence[Decorated]] = WeakKeyDictionary()
+"""What the files that this process has loaded decorate."""
+
+
+def loaded_module(
+    block_uuid: BlockUuid, path: Path, source: str, requirements: Sequence[Path] = (), project: Path | None = None
+) -> tuple[ModuleType, Sequence[Decorated]]:
+    """The file as a module, and what it decorates; executed unless this process has it already.
+
+    For what a file has beside the functions of its block's type. Raises BlockFileError as `BlockFile.load`.
+    """
+    module = sys.modules.get(module_name(block_uuid, path, source))
+    if module is None or module not in _decorated_in:
+        with _executing(block_uuid, path, source, requirements, project) as (module, _):
+            pass
+    return module, _decorated_in[module]
+
+
+@contextmanager
+def _executing(
+    block_uuid: BlockUuid, path: Path, text: str, requirements: Sequence[Path], project: Path | None
+) -> Iterator[tuple[ModuleType, Sequence[Decorated]]]:
+    """The file's module, executed, and what it decorates. What is raised meanwhile or inside leaves no module."""
+    code = compile_source(text, str(path))
+    module = _module(block_uuid, path, text)
+    replaced = sys.modules.get(module.__name__)
+    sys.modules[module.__name__] = module
+    # Tracebacks show the lines that were executed, whatever the file holds by then: no time stamp, no check.
+    linecache.cache[str(path)] = (len(text), None, text.splitlines(keepends=True), str(path))
+    try:
+        with collecting(module.__dict__) as decorated:
+            exec(code, module.__dict__)
+        yield module, decorated
+    except BaseException as error:
+        _restore(module.__name__, replaced)
+        if isinstance(error, RefoldError) or not isinstance(error, (Exception, SystemExit)):
+            raise
+        raise _load_error(error, path, requirements, project) from error
+    _decorated_in[module] = decorated
+    _pickle_by_value(module)
 
 
 def module_name(block_uuid: BlockUuid, path: Path, source: str) -> str:
@@ -168,8 +184,8 @@ def _functions(decorated: Sequence[Decorated], role: Role) -> tuple[BlockFunctio
     return tuple(BlockFunction.of(each.function) for each in decorated if each.role is role)
 
 
-def _listing(decorated: Sequence[Decorated], module: ModuleType) -> str:
-    """What the file has, for a message: decorated functions, then the others that it defines."""
+def listing(decorated: Sequence[Decorated], module: ModuleType) -> str:
+    """What a file has, for a message: decorated functions, then the others that it defines."""
     found = [f"`{_name(each)}` (@{each.decorator})" for each in decorated]
     known = {id(each.function) for each in decorated}
     for name, value in vars(module).items():

@@ -36,6 +36,10 @@ class SourceFacts:
     """Whether it takes `**kwargs`."""
     roles: frozenset[Role]
     """All that the file decorates functions for."""
+    functions: frozenset[str]
+    """Names under which the file has functions of its own that are for nothing else, as a reduce strategy may name:
+    it defines them at its top level without one of our decorators, or imports them by name (what it imports may turn
+    out to be no function when the file is loaded)."""
     imports: frozenset[str]
     """Top-level names of the modules that it cannot do without: neither relative ones, nor those that only type
     checkers see, nor those whose absence it handles."""
@@ -48,11 +52,14 @@ def inspect_source(source: str, block_type: BlockType, filename: str = "<block>"
     names = _decorator_names(statements)
     wanted = ROLE_OF_TYPE.get(block_type)
     roles: set[Role] = set()
+    functions: set[str] = set()
     main: _Definition | None = None
     for statement in statements:
         if isinstance(statement, _Definition):
             own = {role for decorator in statement.decorator_list if (role := _role(decorator, names)) is not None}
             roles |= own
+            if not own:
+                functions.add(statement.name)
             if main is None and wanted in own:
                 main = statement
     is_async = isinstance(main, ast.AsyncFunctionDef)
@@ -65,6 +72,7 @@ def inspect_source(source: str, block_type: BlockType, filename: str = "<block>"
         is_condition=main is not None and main.returns is not None and is_bool(ast.unparse(main.returns)),
         takes_keywords=main is not None and main.args.kwarg is not None,
         roles=frozenset(roles),
+        functions=frozenset(functions.union(set(_other_functions(statements)) - names.keys())),
         imports=frozenset(_imports(tree.body)),
     )
 
@@ -96,6 +104,15 @@ def _decorator_names(statements: Sequence[ast.stmt]) -> dict[str, Role]:
                 if alias.name in DECORATOR_ROLES:
                     names[alias.asname or alias.name] = DECORATOR_ROLES[alias.name]
     return names
+
+
+def _other_functions(statements: Sequence[ast.stmt]) -> Iterator[str]:
+    """Names of what may be functions without a `def`: imported ones and lambdas."""
+    for statement in statements:
+        if isinstance(statement, ast.ImportFrom):
+            yield from (alias.asname or alias.name for alias in statement.names)
+        elif isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Lambda):
+            yield from (target.id for target in statement.targets if isinstance(target, ast.Name))
 
 
 def _role(decorator: ast.expr, names: Mapping[str, Role]) -> Role | None:
