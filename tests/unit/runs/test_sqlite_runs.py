@@ -261,7 +261,11 @@ open_run_store(sys.argv[1]).close()
 """
 
 
-def test_processes_that_open_a_new_file_at_once_all_succeed(path: Path) -> None:
+@pytest.mark.parametrize("exists", [False, True], ids=["a new file", "a file of the first revision"])
+def test_processes_that_open_a_file_at_once_all_succeed(path: Path, exists: bool) -> None:
+    if exists:
+        with closing(_connect(path)) as connection:
+            connection.executescript(Path(__file__).with_name("store_0001.sql").read_text())
     command = [sys.executable, "-c", _OPEN, str(path)]
     children = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(4)]
     for child in children:
