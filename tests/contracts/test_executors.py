@@ -67,11 +67,13 @@ class TestInlineExecutor(ExecutorContract, FoldingContract, ProductionContract):
 
     @pytest.mark.usefixtures("interrupted")
     def test_an_interrupt_stops_a_fold_and_what_waits_behind_it(self, bench: Bench) -> None:
-        wait = self.KILL + "def wait(a, b):\n    interrupt()\n    time.sleep(600)\n"
+        wait = self.KILL + "def wait(a, b):\n    print('folds')\n    interrupt()\n    time.sleep(600)\n"
         folds = bench.block(DOUBLE, folds_own=bench.folding("wait", wait))
         told = [bench.fold(folds, bench.outputs(1, 2)) for _ in range(2)]
         bench.finish()
+        bench.close()
         assert [each.failure.error for each in told] == ["the run was cancelled"] * 2
+        assert [line.text for line in bench.log()] == ["folds"]
 
     @pytest.mark.usefixtures("interrupted")
     def test_an_interrupt_stops_a_run_whose_input_is_folded(self, bench: Bench) -> None:

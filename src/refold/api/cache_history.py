@@ -72,7 +72,8 @@ class CacheHistory:
             if differs
         ]
         if sure:
-            return f"its {' and its '.join(sure)} {'differ' if len(sure) > 1 else 'differs'} from run {run}"
+            verb = "differ from those" if len(sure) > 1 else "differs from that"
+            return f"its {' and '.join(sure)} {verb} in run {run}"
         if now.variables != then.variables:
             return f"the variables, or its inputs, differ from those in run {run}"
         return f"its inputs differ from those in run {run}"

@@ -218,15 +218,15 @@ class OriginSearch:
         upstream = self.plan[edge.upstream]
         command = f"refold run {self.pipeline.project.path} {self.pipeline.uuid} --block-uuid {upstream.uuid}"
         labels = [label for label in wanted[: len(upstream.axes)] if isinstance(label, str)]
+        what, child = f"the output of `{upstream.uuid}`", ""
         if labels and len(labels) == len(upstream.axes):
             uuid = block_run_uuid(upstream.uuid, labels)
-            return BadInputError(
-                f"`{self.block.uuid}` needs the output of `{uuid}`, and no run has it",
-                fix=f"Run it first: {command} --child {uuid.partition(':')[2]}",
-            )
+            what, child = f"the output of `{uuid}`", f" --child {uuid.partition(':')[2]}"
+        elif labels:
+            what = f"outputs of `{upstream.uuid}` under {' and '.join(f'`{label}`' for label in labels)}"
         return BadInputError(
-            f"`{self.block.uuid}` needs the output of `{upstream.uuid}`, and no run has it",
-            fix=f"Run it first: {command}",
+            f"`{self.block.uuid}` needs {what}, and no run has {'them' if what.startswith('outputs') else 'it'}",
+            fix=f"Run it first: {command}{child}",
         )
 
     def _check_agreement(self, standings: Sequence[Standing], key: Key) -> None:

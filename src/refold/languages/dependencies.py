@@ -31,6 +31,7 @@ from refold.scheduler.events import OPEN
 
 ORDERING = ("upstream_blocks", "dynamic_upstream_block_uuids")
 """The keys of an item's metadata that name what its children wait for."""
+_ORDERING = frozenset(ORDERING)
 _CONSIDERED = 10_000
 """Of how many labels at most the nearest to an unknown one is sought."""
 
@@ -78,7 +79,7 @@ class Dependencies:
         """
         index = len(self.labels)
         label = self.labels.add(label_of(metadata))
-        names = _names(label, metadata) if metadata else ()
+        names = _names(label, metadata) if metadata and not _ORDERING.isdisjoint(metadata) else ()
         if not names and not self._open and not self._blocks_named:
             return ()
         if label in self._blocks_named:

@@ -71,10 +71,6 @@ class Reducer(ABC):
         Raises ReduceError for a value that the strategy does not take, and what the block's own function raises.
         """
 
-    def add(self, value: object) -> None:
-        """Folds one value; as `extend`."""
-        self.extend((value,))
-
     @abstractmethod
     def partial(self) -> object:
         """What another fold can `begin` with. Raises ReduceError as `value`."""

@@ -195,7 +195,10 @@ class FoldRow(NamedTuple):
 
 @dataclass(slots=True)
 class WriteBatch:
-    """What one transaction writes, in this order; the lists may be any iterables of plain tuples of these shapes."""
+    """What one transaction writes, in this order; the lists may be any iterables of plain tuples of these shapes.
+
+    Tuples of `rows` may leave out last columns that have defaults; they cost less.
+    """
 
     chunks: list[ChunkRow] = field(default_factory=list)
     items: list[ItemsRow] = field(default_factory=list)
@@ -301,7 +304,7 @@ class RunStore(Protocol):
     def cached(
         self, project: str, pipeline: PipelineUuid, block: BlockUuid, fingerprints: Collection[bytes]
     ) -> Mapping[bytes, tuple[RunId, BlockRunRow]]:
-        """For those fingerprints that some completed block run has: the newest such run of the pipeline, and the row."""
+        """For fingerprints that some completed block run has: the newest such run of the pipeline, and the row."""
 
     def delete(self, runs: Iterable[RunId]) -> None:
         """Forgets runs and all that belongs to them."""

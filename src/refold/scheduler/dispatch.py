@@ -27,19 +27,28 @@ class Dispatch:
 
     def run(self) -> None:
         """Hands out as much as there are slots for."""
-        for block in self._state.deepest_first:
-            if block.folds:
-                self._fold(block)
-            while self._slots > 0 and self._hand_out(block):
-                pass
-            self._unfolding.drain()
-            if self._slots <= 0:
-                break
+        while self._slots > 0 and self._round():
+            pass
         for block in self._state.blocks:
             if block.granted:
                 self._grant(block)
         if self._running == 0 and not self._state.folding:
             self._unblock()
+
+    def _round(self) -> bool:
+        """Goes through the blocks once; whether what was combined may have given work to one that was passed."""
+        combined = False
+        for block in self._state.deepest_first:
+            if block.folds:
+                self._fold(block)
+            due = block.join is not None and bool(block.join.cursor)
+            while self._slots > 0 and self._hand_out(block):
+                pass
+            self._unfolding.drain()
+            if self._slots <= 0:
+                return False
+            combined = combined or (block.join is not None and due and not block.join.cursor)
+        return combined
 
     def _fold(self, block: BlockState) -> None:
         """Has stretches of completed runs folded ahead of those who will read them (design 2.4)."""

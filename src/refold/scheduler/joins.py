@@ -89,12 +89,16 @@ class JoinSpace:
         return total
 
     def settled(self) -> bool:
-        """Whether no factor will grow, and nothing is left to judge."""
-        return self.judged and all(factor.space.settled() for factor in self.factors)
+        """Whether no factor will grow, and all combinations are made."""
+        whole = self.judged and all(factor.space.settled() for factor in self.factors)
+        return whole and not self.cursor and self.size == self.total()
 
     def closed(self) -> bool:
-        """Whether all factors are."""
-        return self.judged and all(factor.space.closed() for factor in self.factors)
+        """Whether all factors are; of those that are matched, all positions must be there to be counted."""
+        matched = isinstance(self.cursor, MatchCursor)
+        return self.judged and all(
+            factor.space.closed() and (factor.space.settled() or not matched) for factor in self.factors
+        )
 
     def arrive(self, number: int, start: int, stop: int) -> None:
         """A factor has grown."""

@@ -129,7 +129,7 @@ class Unfolding:
         for downstream in block.downstream:
             if downstream.link is not Link.ITEMS:
                 continue
-            if not self.state.waiting:
+            if not self.state.waiting or downstream.factor is not None:
                 self._resolve(downstream, start, stop, verdict)
                 continue
             for position in range(start, stop):
@@ -141,9 +141,7 @@ class Unfolding:
         """Runs whose item has come, and which need not wait for siblings any more."""
         for (number, run), own in free:
             verdict = Verdict.FAILED if self.state.waiting.failed((number, run)) else Verdict(own)
-            block = self.state.blocks[number]
-            if block.join is None:
-                self.admit(block, run, run + 1, verdict)
+            self.admit(self.state.blocks[number], run, run + 1, verdict)
 
     def _resolve(self, downstream: Downstream, start: int, stop: int, verdict: Verdict) -> None:
         """One iterated input of a block is known for a range of its upstream's positions."""
@@ -367,7 +365,8 @@ class Unfolding:
                 judged, count = True, join.find_surplus()
                 self.grow(join, count)
                 for block in self.state.standing_at(join):
-                    self.end_waiting(block, join.size - count, join.size, Status.FAILED)
+                    if block.join is join:
+                        self.end_waiting(block, join.size - count, join.size, Status.FAILED)
                 for fold in self.state.folds:
                     if fold.levels is not None:
                         fold.recheck()

@@ -115,3 +115,83 @@ def nested(make_pipeline: Callable[[str, Mapping[str, str]], Pipeline]) -> Pipel
                 """,
         },
     )
+
+
+@pytest.fixture
+def market(make_pipeline: Callable[[str, Mapping[str, str]], Pipeline]) -> Pipeline:
+    """Three users with 3, 0 and 3 orders: sums for each user, one axis over all orders, and four regions zipped.
+
+    `bad` in the variables is an order whose price fails, as one more than 1 does; `cyn0` has no price.
+    """
+    return make_pipeline(
+        """
+        - {uuid: users, type: data_loader, configuration: {dynamic: true}}
+        - uuid: orders
+          type: transformer
+          upstream_blocks: [users]
+          configuration: {dynamic: true, reduce_output: [flat]}
+        - uuid: price
+          type: transformer
+          upstream_blocks: [orders]
+          configuration: {reduce_output: true, dynamic: {reduce: {strategy: sum, levels: 1}, tolerate: 1}}
+        - uuid: per_user
+          type: transformer
+          upstream_blocks: [price, users]
+          configuration: {reduce_output: true, dynamic: {join: align}}
+        - {uuid: total, type: data_exporter, upstream_blocks: [per_user]}
+        - {uuid: flat, type: transformer, upstream_blocks: [orders]}
+        - {uuid: regions, type: data_loader, configuration: {dynamic: true}}
+        - {uuid: zipped, type: custom, upstream_blocks: [users, regions], configuration: {dynamic: {join: zip}}}
+        - {uuid: after_zip, type: custom, upstream_blocks: [zipped]}
+        """,
+        {
+            "data_loaders/users.py": """
+                @data_loader
+                def users():
+                    return [["ann", "bob", "cyn"], [{"block_uuid": name, "who": name} for name in ("ann", "bob", "cyn")]]
+                """,
+            "transformers/orders.py": """
+                @transformer
+                def orders(user):
+                    for number in range(0 if user == "bob" else 3):
+                        yield f"{user}{number}", {"block_uuid": f"o{number}", "number": number}
+                """,
+            "transformers/price.py": """
+                @transformer
+                def price(order, **kwargs):
+                    if order in kwargs.get("bad", ()):
+                        raise ValueError(f"{order} has no price")
+                    return None if order == "cyn0" else 10 * kwargs["number"]
+                """,
+            "transformers/per_user.py": """
+                @transformer
+                def per_user(total, user):
+                    return {user: total}
+                """,
+            "data_exporters/total.py": """
+                @data_exporter
+                def total(sums):
+                    return sums
+                """,
+            "transformers/flat.py": """
+                @transformer
+                def flat(order, **kwargs):
+                    return f"{order} of {kwargs['who']} at {kwargs['dynamic_block_key']}"
+                """,
+            "data_loaders/regions.py": """
+                @data_loader
+                def regions():
+                    return ["north", "south", "east", "west"]
+                """,
+            "custom/zipped.py": """
+                @custom
+                def zipped(user, region):
+                    return f"{user} in the {region}"
+                """,
+            "custom/after_zip.py": """
+                @custom
+                def after_zip(text):
+                    return text.upper()
+                """,
+        },
+    )

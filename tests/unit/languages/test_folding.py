@@ -225,7 +225,7 @@ def ahead_replaces(strategy: str) -> bool:
 def at_once(case: Case, values: Sequence[object]) -> object:
     whole = reducer(case.strategy, case.initial)
     for value in values:
-        whole.add(value)
+        whole.extend([value])
     return whole.value()
 
 

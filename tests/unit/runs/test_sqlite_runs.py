@@ -65,7 +65,16 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     path = tmp_path / "file" / "runs.db"
     with pytest.raises(StoreError) as caught:
         open_run_store(path)
-    assert (caught.value.where, caught.value.fix) == (str(path), "Name a file in a folder that you may write to.")
+    assert caught.value.where == str(path.parent)
+    assert "move away the file that is in its place" in str(caught.value.fix)
+
+
+def test_a_folder_where_the_file_should_be_is_named_and_left(path: Path) -> None:
+    path.mkdir()
+    with pytest.raises(StoreError, match="is a folder") as caught:
+        open_run_store(path)
+    assert caught.value.where == str(path)
+    assert list(path.iterdir()) == []
 
 
 @contextmanager
