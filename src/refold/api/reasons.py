@@ -191,19 +191,17 @@ def _reran(reader: RunReader, found: Found, uuid: BlockRunUuid, retry: RetryReco
     asked = _asked_for(reader, found.block, uuid, retry)
     if asked is not None:
         return _Told(ReasonKind.RERAN, f"ran anew in the retry: {asked}")
-    before = retry.before(uuid)
-    new = _new_inputs(reader, found)
+    before, new, giver = retry.before(uuid), _new_inputs(reader, found), _new_giver(reader, found)
     if before is not None and before.status == "failed":
-        return _Told(
-            ReasonKind.RERAN, f"ran anew in the retry: it had failed{f', {before.error}' if before.error else ''}"
-        )
+        error = f", {before.error}" if before.error else ""
+        return _Told(ReasonKind.RERAN, f"ran anew in the retry: it had failed{error}")
     if before is not None and before.status in _BEFORE:
+        now = new or ([giver] if giver is not None else [])
         text = f"ran in the retry: {_BEFORE[before.status]}"
-        return _Told(ReasonKind.RERAN, text + (f"; `{new[0]}` completed now" if new else ""), new[:1])
+        return _Told(ReasonKind.RERAN, text + (f"; `{now[0]}` completed now" if now else ""), now[:1])
     if new:
         asked_too = ", which was asked for (--block-run)," if new[0] in retry.request.block_runs else ""
         return _Told(ReasonKind.RERAN, f"ran anew in the retry: its input `{new[0]}`{asked_too} ran anew", new[:1])
-    giver = _new_giver(reader, found)
     if giver is not None:
         text = f"ran in the retry: `{giver}` gave its item anew, and on that very item it had not completed before"
         if giver in retry.request.block_runs:

@@ -29,7 +29,7 @@ _WEIGHT = 0.3
 """Of the newest batch, in the mean of how long batches take."""
 
 
-_HINTS = {
+_HINTS: dict[int, str] = {
     signal.SIGKILL: "Often that is the system running out of memory.",
     signal.SIGSEGV: "Often that is recursion without end, or a fault, in the C code of a library.",
 }

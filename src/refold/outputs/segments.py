@@ -36,6 +36,8 @@ MAX_CACHED_BYTES = 32 * 2**20
 _ADOPTED = "."
 """Between the name of the run that a segment was adopted from, and the segment's own."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_WRITABLE = "Make the folder one that this user can write to"
+_FIXES = {errno.EFBIG: "Raise the limit on the size of files (`ulimit -f`)"}
 
 
 class SegmentWriter:
@@ -122,16 +124,10 @@ class SegmentWriter:
                 where=where,
                 fix="Free space there, then retry the run.",
             )
-        if error.errno == errno.EFBIG:
-            return StoreError(
-                f"{size:,} bytes of outputs could not be written: a file may not be that large",
-                where=where,
-                fix="Raise the limit on the size of files (`ulimit -f`), then retry the run.",
-            )
         return StoreError(
             f"{size:,} bytes of outputs could not be written: {error.strerror or error}",
             where=where,
-            fix="Make the folder one that this user can write to, then retry the run.",
+            fix=f"{_FIXES.get(error.errno or 0, _WRITABLE)}, then retry the run.",
         )
 
 

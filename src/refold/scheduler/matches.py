@@ -30,6 +30,8 @@ class _Factor:
     """By place: for each position, the item (or index) at which it stands there. Only places that others share."""
     outcomes: bytearray = field(default_factory=bytearray)
     """How each position resolved: 0 not yet, else an outcome's code."""
+    overruled: dict[int, int] = field(default_factory=dict)
+    """Positions whose outcome is known whatever they resolve to."""
     moment: array[int] = field(default_factory=lambda: array("Q"))
     """When each position resolved, counted from 1."""
     index: dict[tuple[int, ...], dict[_Shared, array[int]]] = field(default_factory=dict)
@@ -128,11 +130,14 @@ class MatchCursor:
         factor = self._factors[number]
         self._moment += 1
         factor.outcomes[start:stop] = bytes((outcome,)) * (stop - start)
+        for position in range(start, stop) if factor.overruled else ():
+            factor.outcomes[position] = factor.overruled.get(position, outcome)
         factor.moment[start:stop] = array("Q", (self._moment,)) * (stop - start)
         self._due.append((number, start, stop, self._moment))
 
     def overrule(self, number: int, position: int, outcome: int) -> None:
-        """Changes how a position resolved, for combinations that were not taken yet."""
+        """Changes how a position resolved, or will, for combinations that were not taken yet."""
+        self._factors[number].overruled[position] = outcome
         outcomes = self._factors[number].outcomes
         if position < len(outcomes) and outcomes[position]:
             outcomes[position] = outcome

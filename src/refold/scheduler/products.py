@@ -38,6 +38,8 @@ class ProductCursor:
         """For each factor, its resolved positions, in the order in which they were resolved."""
         self.outcomes = tuple(bytearray() for _ in range(factors))
         """For each factor and position, how it resolved: 0 not yet, else an outcome's code."""
+        self._overruled: tuple[dict[int, int], ...] = tuple({} for _ in range(factors))
+        """For each factor, positions whose outcome is known whatever they resolve to."""
         self._boxes: deque[_Box] = deque()
 
     def __bool__(self) -> bool:
@@ -49,6 +51,8 @@ class ProductCursor:
         if len(outcomes) < stop:
             outcomes.extend(bytes(stop - len(outcomes)))
         outcomes[start:stop] = bytes((outcome,)) * (stop - start)
+        for position in range(start, stop) if self._overruled[factor] else ():
+            outcomes[position] = self._overruled[factor].get(position, outcome)
         before = len(resolved)
         resolved.extend(range(start, stop))
         spans = [(0, len(column)) for column in self.resolved]
@@ -57,7 +61,8 @@ class ProductCursor:
             self._boxes.append(_Box(product(*(range(*span) for span in spans[:-1])), spans[-1]))
 
     def overrule(self, factor: int, position: int, outcome: int) -> None:
-        """Changes how a position resolved, for combinations that were not taken yet."""
+        """Changes how a position resolved, or will, for combinations that were not taken yet."""
+        self._overruled[factor][position] = outcome
         outcomes = self.outcomes[factor]
         if position < len(outcomes) and outcomes[position]:
             outcomes[position] = outcome

@@ -200,6 +200,8 @@ class Unfolding:
     def grow(self, space: Space, count: int) -> None:
         """New positions, the last ones: each block of the space has that many runs more."""
         start, stop = space.size - count, space.size
+        if not count:
+            return
         for block in self.state.standing_at(space):
             block.grow(count)
             if self.state.cancelling:

@@ -148,7 +148,8 @@ def market(make_pipeline: Callable[[str, Mapping[str, str]], Pipeline]) -> Pipel
             "data_loaders/users.py": """
                 @data_loader
                 def users():
-                    return [["ann", "bob", "cyn"], [{"block_uuid": name, "who": name} for name in ("ann", "bob", "cyn")]]
+                    names = ["ann", "bob", "cyn"]
+                    return [names, [{"block_uuid": name, "who": name} for name in names]]
                 """,
             "transformers/orders.py": """
                 @transformer
