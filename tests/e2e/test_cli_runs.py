@@ -198,6 +198,7 @@ def test_a_trace_names_the_block_run_above(failed: Failed) -> None:
         "index": None,
         "block_run_uuid": "clean:row_1",
         "element": None,
+        "strategy": None,
     }
 
 

@@ -54,7 +54,7 @@ def make_cache_setup(
             outputs.close()
 
     where = stored_as(project) or str(project.path)
-    return CacheSetup(where, context.pipeline_uuid, cached, adopt, publish)
+    return CacheSetup(context.run, where, context.pipeline_uuid, cached, adopt, publish)
 
 
 def _cached_block(
@@ -74,7 +74,7 @@ def _cached_block(
             reduction = blocks[edge.upstream].dynamic.reduction
             own = None if reduction.strategy in STRATEGIES else snapshot[edge.upstream].get("code")
             folds.append([reduction.strategy, edge.levels, reduction.initial, reduction.has_initial, own])
-    told = [stored["code"], stored["configuration"], folds, stored["variables"] if keywords else None]
+    told = [block.uuid, stored["code"], stored["configuration"], folds, stored["variables"] if keywords else None]
     text = json.dumps(told, sort_keys=True, default=str)
     return CachedBlock(blake2b(text.encode(), digest_size=16).digest(), keywords)
 

@@ -201,7 +201,7 @@ class OriginSearch:
         outer = _outer_key(reader, self.plan[edge.upstream], wanted[:-1])
         if outer is None:
             return None
-        if not reader.labels.count(axes[-1], outer) and not _is_whole(reader):
+        if not reader.labels.count(axes[-1], outer) and not _is_whole(reader, edge.upstream):
             return None
         return self._item(reader, edge, outer, wanted[-1])
 
@@ -211,8 +211,7 @@ class OriginSearch:
         if outer is None:
             return None
         spans = folded_spans(reader, edge, outer)
-        # Of a whole run, no outputs at all are an empty list.
-        return _Origin(spans, reader, outer) if spans or _is_whole(reader) else None
+        return _Origin(spans, reader, outer) if spans or _is_whole(reader, edge.upstream) else None
 
     def _nothing(self, edge: EdgeSnapshot, wanted: Sequence[Wanted]) -> BadInputError:
         upstream = self.plan[edge.upstream]
@@ -249,9 +248,15 @@ def _same_keys(now: PlanSnapshot, then: PlanSnapshot, block: BlockSnapshot) -> b
     return before.unfolds_as(block) and all(then[axis.block].unfolds_as(now[axis.block]) for axis in block.axes)
 
 
-def _is_whole(reader: RunReader) -> bool:
-    """Whether all that the run was to do is done."""
-    return reader.record.status is RunStatus.COMPLETED and reader.block_alone is None
+def _is_whole(reader: RunReader, block: BlockUuid) -> bool:
+    """Whether a run has all that the block's runs could give: none at all is then an empty list."""
+    if reader.block_alone is not None:
+        return False
+    blocks = reader.record.summary.get("blocks")
+    counts = blocks.get(block) if isinstance(blocks, dict) else None
+    if reader.record.status is RunStatus.COMPLETED or not isinstance(counts, dict):
+        return reader.record.status is RunStatus.COMPLETED
+    return counts.get("total_final") is True and counts.get("total") == counts.get("completed")
 
 
 def _completed_run(reader: RunReader, block: BlockSnapshot, wanted: Sequence[Wanted]) -> BlockRunRow | None:

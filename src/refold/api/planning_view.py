@@ -137,8 +137,10 @@ def _notes(plan: PlanSnapshot, counts: RunCounts, block: Block, planned: BlockSn
             yield note
     tolerance = block.dynamic.tolerance
     if tolerance is not None:
-        limit = f"{tolerance.count:,}" if tolerance.percent is None else f"{tolerance.percent:g}% of its"
-        yield f"up to {limit} runs may fail without a reduce over it being given up"
+        limit = f"{tolerance.count:,} run{'' if tolerance.count == 1 else 's'}"
+        if tolerance.percent is not None:
+            limit = f"{tolerance.percent:g}% of its runs"
+        yield f"up to {limit} may fail without a reduce over it being given up"
 
 
 def _join_notes(counts: RunCounts, join: Join, planned: BlockSnapshot) -> Iterator[str]:

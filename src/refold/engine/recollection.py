@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from refold.engine.item_waits import beginning_at, up_to
 from refold.model.keys import BlockUuid, RunId
 from refold.ports.output_store import ChunkRef, OutputStore
 from refold.ports.run_store import BlockRunRow, FoldRow, ItemsRow, RunStore
@@ -177,7 +178,12 @@ class Recollection:
     def _trimmed(self, block: BlockUuid, former_key: bytes, key: bytes, total: int) -> list[ItemsRow]:
         """The rows of a former run up to so many items, under the key of now."""
         return [
-            row._replace(key=key, length=length, fingerprints=row.fingerprints[: 8 * length])
+            row._replace(
+                key=key,
+                length=length,
+                fingerprints=row.fingerprints[: 8 * length],
+                waits=up_to(row.waits, row.start + length) if length < row.length else row.waits,
+            )
             for row in self.items_of(block, former_key)
             if (length := min(row.length, total - row.start)) > 0
         ]
@@ -221,4 +227,5 @@ def _from(row: ItemsRow, start: int) -> ItemsRow:
         length=row.length - skipped,
         first=row.first + skipped,
         fingerprints=row.fingerprints[8 * skipped :],
+        waits=beginning_at(row.waits, start) if skipped else row.waits,
     )

@@ -43,6 +43,8 @@ class CachedBlock:
 class CacheSetup:
     """Where a pipeline run finds results of earlier ones."""
 
+    run: RunId
+    """This run, which does not answer itself."""
     project: str
     pipeline: PipelineUuid
     blocks: Mapping[int, CachedBlock]
@@ -115,7 +117,8 @@ class ResultCache:
         runs = sequence_of(ranges)
         prints = dict(self._fingerprint(setup.blocks[block], block, ranges))
         uuid = self._state.plan.blocks[block].uuid
-        found = self._store.cached(setup.project, setup.pipeline, uuid, set(prints.values())) if prints else {}
+        asked = set(prints.values())
+        found = self._store.cached(setup.project, setup.pipeline, uuid, asked, setup.run) if asked else {}
         events: list[Event] = []
         kept: list[int] = []
         outcomes = bytearray()
@@ -242,14 +245,17 @@ class ResultCache:
         return events
 
     def _adopted(self, earlier: RunId, chunk: int) -> ChunkRef:
+        """A chunk of another run, made this run's own. Raises FileNotFoundError when it is not there (any more)."""
         assert self._setup is not None
         found = self._adoptions.get((earlier, chunk))
         if found is None:
-            refs = self._chunks.get(earlier)
-            if refs is None:
+            refs = self._chunks.get(earlier, {})
+            if chunk not in refs:  # that run may be under way, and have more than a moment ago
                 rows = self._store.chunks(earlier)
                 refs = self._chunks[earlier] = {
                     row.chunk: ChunkRef(row.segment, row.offset, row.length) for row in rows
                 }
+            if chunk not in refs:
+                raise FileNotFoundError(f"chunk {chunk} of run {earlier}")
             found = self._adoptions[earlier, chunk] = self._setup.adopt(earlier, refs[chunk])
         return found

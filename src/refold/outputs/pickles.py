@@ -7,6 +7,7 @@ memoryview into bytes) is refused: a child sees what its parent made, or an erro
 
 from __future__ import annotations
 
+import inspect
 import io
 import pickle
 import sys
@@ -43,9 +44,20 @@ def encode_pickle(value: object) -> bytes:
             raise _too_deep() from error
         culprit, path = _culprit(value)
         place = f" at {path}" if path else ""
+        if inspect.iscoroutine(culprit):
+            culprit.close()  # else Python says later, under some other child, that nobody awaited it
+            raise StoreError(
+                f"a coroutine{place} cannot be stored: nobody awaited it", fix="Await it, in a function `async def`."
+            ) from error
         raise StoreError(
-            f"a value of type {_type_name(culprit)}{place} cannot be stored: {error}", fix=_ACCEPTED
+            f"a value of type {_type_name(culprit)}{place} cannot be stored: {_reason(error)}", fix=_ACCEPTED
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Why pickle refused; an error of the value's own methods with its type."""
+    own = not isinstance(error, pickle.PicklingError | TypeError | AttributeError)
+    return f"{type(error).__name__}: {error}" if own else str(error)
 
 
 def _dump(value: object) -> bytes:

@@ -302,9 +302,17 @@ class RunStore(Protocol):
         """Partials of the folds over a block, by levels, group and how many runs they cover."""
 
     def cached(
-        self, project: str, pipeline: PipelineUuid, block: BlockUuid, fingerprints: Collection[bytes]
+        self,
+        project: str,
+        pipeline: PipelineUuid,
+        block: BlockUuid,
+        fingerprints: Collection[bytes],
+        but: RunId | None = None,
     ) -> Mapping[bytes, tuple[RunId, BlockRunRow]]:
-        """For fingerprints that some completed block run has: the newest such run of the pipeline, and the row."""
+        """For fingerprints that some completed block run has: the newest such run of the pipeline, and the row.
+
+        Never the run `but`: one that is under way does not answer itself.
+        """
 
     def delete(self, runs: Iterable[RunId]) -> None:
         """Forgets runs and all that belongs to them."""

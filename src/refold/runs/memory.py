@@ -217,13 +217,18 @@ class MemoryRunStore:
         return iter([] if kept is None else [row for place, row in sorted(kept.folds.items()) if place[0] == block])
 
     def cached(
-        self, project: str, pipeline: PipelineUuid, block: BlockUuid, fingerprints: Collection[bytes]
+        self,
+        project: str,
+        pipeline: PipelineUuid,
+        block: BlockUuid,
+        fingerprints: Collection[bytes],
+        but: RunId | None = None,
     ) -> Mapping[bytes, tuple[RunId, BlockRunRow]]:
         """For those fingerprints that a completed block run has: the run created last that has it, and the row."""
         wanted = set(fingerprints)
         found: dict[bytes, tuple[RunId, BlockRunRow]] = {}
         for run, kept in self._runs.items():
-            if (kept.record.project, kept.record.pipeline_uuid) != (project, pipeline):
+            if run == but or (kept.record.project, kept.record.pipeline_uuid) != (project, pipeline):
                 continue
             rows = [row for row in kept.rows.values() if row.block == block and row.status in _COMPLETE]
             for row in sorted(rows, key=lambda row: row.key):

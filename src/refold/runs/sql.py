@@ -215,10 +215,15 @@ class SqlRunStore:
             yield from map(FoldRow._make, reading.stream(statements.FOLDS, (block, run, run, block)))
 
     def cached(
-        self, project: str, pipeline: PipelineUuid, block: BlockUuid, fingerprints: Collection[bytes]
+        self,
+        project: str,
+        pipeline: PipelineUuid,
+        block: BlockUuid,
+        fingerprints: Collection[bytes],
+        but: RunId | None = None,
     ) -> Mapping[bytes, tuple[RunId, BlockRunRow]]:
         """For those fingerprints that a completed block run has: the run created last that has it, and the row."""
-        rows = self._database.fetch_each(statements.CACHED, set(fingerprints), (block, project, pipeline))
+        rows = self._database.fetch_each(statements.CACHED, set(fingerprints), (block, project, pipeline, but or ""))
         found = [(RunId(row[0]), _block_run_row(block, row[1:])) for row in rows]
         return {row.fingerprint: (run, row) for run, row in found if row.fingerprint is not None}
 

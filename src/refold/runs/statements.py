@@ -95,6 +95,7 @@ SELECT (SELECT id FROM run WHERE number = block_run.run), {_BLOCK_RUN} FROM bloc
 WHERE fingerprint = ? AND fingerprint IS NOT NULL AND status IN (2, 3) AND block = (
   SELECT block.number FROM block JOIN run ON run.number = block.run
   WHERE block.run = block_run.run AND block.uuid = ? AND run.project = ? AND run.pipeline_uuid = ?
+    AND run.id <> ?
 ) ORDER BY run DESC, block DESC, key DESC LIMIT 1
 """
 """The newest completed block run of a fingerprint: the index block_run_cached, whose own words this repeats, is read

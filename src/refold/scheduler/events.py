@@ -70,8 +70,8 @@ class Wait(NamedTuple):
     block: int | None
     """The block that is waited for; None: the same block as the waiting one."""
     target: int | None
-    """Index within the same run of the item at which it stands; None: the block has no axes. OPEN: it has not come yet;
-    when it has, another `Wait` for the same item says which it is, and its index is the greater of the two."""
+    """Index within the same run of the item at which it stands; None: the block has no axes. OPEN: that item comes with
+    a later event, whose `Wait` for this one says which it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,9 @@ class State:
             return
         for number, factor in enumerate(space.factors):
             self._register(factor.space, planned)
-            self._joined.setdefault(id(factor.space), []).append((space, number))
+            joined = self._joined.setdefault(id(factor.space), [])
+            joined.append((space, number))
+            joined.sort(key=lambda each: each[0].width)
         self.joins.append(space)
         if not space.judged:
             self._register(self._outer(space, planned), planned)
@@ -149,7 +151,7 @@ class State:
         return self._standing.get(id(space), ())
 
     def joined_with(self, space: Space) -> Sequence[tuple[JoinSpace, int]]:
-        """The joins that a space is a factor of, and which factor it is."""
+        """The joins that a space is a factor of, and which factor it is; an outer space before what it is outer to."""
         return self._joined.get(id(space), ())
 
     @property

@@ -233,7 +233,7 @@ class Unfolding:
         last = first + stop - start
         self.grow(block.items, stop - start)
         for wait in waits:
-            self._wait(block, run, wait)
+            self._wait(block, run, start, wait)
         if run in block.doomed:
             self.doom(block.items, ((first, last),))
             self._resolve_items(block, first, last, Verdict.FAILED)
@@ -242,11 +242,8 @@ class Unfolding:
         else:
             self._resolve_items(block, first, last, Verdict.GOOD)
 
-    def _wait(self, block: BlockState, run: int, wait: Wait) -> None:
-        """The children at an item wait for another run; or it is known now which one they have been waiting for.
-
-        That is told by the target's index: what is known when an item comes is what came before it.
-        """
+    def _wait(self, block: BlockState, run: int, start: int, wait: Wait) -> None:
+        """The children at an item wait for another run; of an item that came before, it is known now for which."""
         state, items = self.state, block.items
         assert items is not None
         position = items.position_of(run, wait.item)
@@ -259,7 +256,7 @@ class Unfolding:
                 continue
             named = state.blocks[downstream.block.number if wait.block is None else wait.block]
             target = 0 if wait.target is None else items.position_of(run, wait.target)
-            if wait.target is not None and wait.target > wait.item and state.waiting.expects(waiter):
+            if wait.item < start:
                 state.waiting.found(waiter, (named.number, target))
             else:
                 state.waiting.wait(waiter, (named.number, target))

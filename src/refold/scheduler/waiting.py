@@ -19,8 +19,6 @@ class Waiter:
 
     open: int = 0
     """How many named runs are not over, those that are not known yet included."""
-    unknown: int = 0
-    """How many of them are not known yet."""
     failed: bool = False
     """Whether one of them did not complete."""
 
@@ -39,21 +37,12 @@ class Waiting:
 
     def wait(self, waiter: Run, target: Run | None) -> None:
         """A run waits for another; None: for one that is not known yet."""
-        held = self._waiters.setdefault(waiter, Waiter())
-        held.open += 1
-        if target is None:
-            held.unknown += 1
-        else:
-            self._awaited.setdefault(target, []).append(waiter)
-
-    def expects(self, waiter: Run) -> bool:
-        """Whether a run waits for one that is not known yet."""
-        held = self._waiters.get(waiter)
-        return held is not None and held.unknown > 0
+        self._waiters.setdefault(waiter, Waiter()).open += 1
+        if target is not None:
+            self.found(waiter, target)
 
     def found(self, waiter: Run, target: Run) -> None:
         """What a waiter waits for is known now."""
-        self._waiters[waiter].unknown -= 1
         self._awaited.setdefault(target, []).append(waiter)
 
     def hold(self, run: Run, verdict: int) -> bool:

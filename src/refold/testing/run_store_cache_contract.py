@@ -90,6 +90,16 @@ class CacheContract(StoreUnderTest):
             store.delete([expected.pop()[0]])
         assert store.cached(PROJECT, PIPELINE, SPLIT, [ONE]) == {}
 
+    def test_a_run_under_way_does_not_answer_itself(self, store: RunStore, lease: Lease) -> None:
+        store.write(lease, WriteBatch(rows=[result(SPLIT, 0, of=ONE)]), NOW, TTL)
+        assert store.cached(PROJECT, PIPELINE, SPLIT, [ONE], but=lease.run) == {}
+        later = new_run(created_at=NOW + 1)
+        store.create(later)
+        after = store.acquire(later.id, HERE, NOW, TTL)
+        store.write(after, WriteBatch(rows=[result(SPLIT, 1, of=ONE)]), NOW, TTL)
+        [(run, _)] = store.cached(PROJECT, PIPELINE, SPLIT, [ONE], but=later.id).values()
+        assert run == lease.run
+
     def test_of_block_runs_that_are_alike_the_last_answers(self, store: RunStore, lease: Lease) -> None:
         rows = [result(SPLIT, *key, of=ONE, chunk=sum(key)) for key in [(1, 0), (256,), (1, 7), (0, 3)]]
         store.write(lease, WriteBatch(rows=rows), NOW, TTL)

@@ -202,9 +202,9 @@ def test_a_trace_shows_item_whole_output_and_their_keys_in_a_product(nested: Pip
     with reading(nested) as reader:
         traced = [tuple(getattr(e, name) for name in e.__slots__) for e in reader.trace("pairs:south:1:monday")]
     assert traced == [
-        ("orders", None, "orders:south", 1),
-        ("total", None, "total", None),
-        ("days", None, "days", 0),
+        ("orders", None, "orders:south", 1, None),
+        ("total", None, "total", None, None),
+        ("days", None, "days", 0, None),
     ]
 
 

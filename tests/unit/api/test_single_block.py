@@ -270,3 +270,174 @@ def test_upstreams_that_stand_at_different_items_are_not_put_together(make_pipel
     run_block(pipeline, "load", variables={"name": "new"})
     with pytest.raises(BadInputError, match=r"different items of `load`: `new` and `old`\n.*refold run .* daily$"):
         run_block(pipeline, "both")
+
+
+def run_all(pipeline: Pipeline, *wanted: str) -> None:
+    for uuid in wanted:
+        block, _, child = uuid.partition(":")
+        run_block(pipeline, block, child or None)
+
+
+def test_aligned_upstreams_stand_at_one_item_and_a_fold_is_that_of_its_group(market: Pipeline) -> None:
+    with pytest.raises(PipelineRunError):
+        market.execute_sync()
+    result = run_block(market, "per_user", "ann")
+    assert (result.block_run_uuid, result.shown) == ("per_user:ann", {"ann": 30})
+    assert run_block(market, "per_user", "bob").shown == {"bob": 0}
+    run_all(market, "price:cyn:o2")
+    # The newest run that has any price decides which group is the first; then the users' run must have that item.
+    result = run_block(market, "per_user")
+    assert (result.block_run_uuid, result.shown) == ("per_user:cyn", {"cyn": 20})
+    with pytest.raises(BadInputError, match="needs outputs of `price` under `dan`"):
+        run_block(market, "per_user", "dan")
+
+
+def test_aligned_upstreams_of_different_runs_meet_at_the_label(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline(
+        """
+        - {uuid: load, type: data_loader, configuration: {dynamic: true}}
+        - {uuid: left, type: transformer, upstream_blocks: [load]}
+        - {uuid: both, type: custom, upstream_blocks: [left, load], configuration: {dynamic: {join: align}}}
+        """,
+        {
+            "data_loaders/load.py": """
+                @data_loader
+                def load(**kwargs):
+                    names = kwargs.get("names", ["a", "b"])
+                    return [names, [{"block_uuid": name} for name in names]]
+                """,
+            "transformers/left.py": "@transformer\ndef left(item):\n    return item.upper()\n",
+            "custom/both.py": """
+                @custom
+                def both(left, item, **kwargs):
+                    return f"{left}{item}{kwargs['dynamic_block_index']}"
+                """,
+        },
+    )
+    run_all(pipeline, "load", "left:b")
+    run_block(pipeline, "load", variables={"names": ["b", "c"]})  # `b` stands at another index now
+    result = run_block(pipeline, "both")
+    assert (result.block_run_uuid, result.shown) == ("both:b", "Bb1")
+
+
+def test_zipped_upstreams_stand_at_one_index_named_by_the_first(market: Pipeline) -> None:
+    run_all(market, "users", "regions")
+    assert run_block(market, "zipped").shown == "ann in the north"
+    result = run_block(market, "zipped", "cyn")
+    assert (result.block_run_uuid, result.shown) == ("zipped:cyn", "cyn in the east")
+    below = run_block(market, "after_zip", "cyn")
+    assert (below.block_run_uuid, below.shown) == ("after_zip:cyn", "CYN IN THE EAST")
+
+
+def test_a_position_that_one_side_of_a_zip_lacks_cannot_run(market: Pipeline) -> None:
+    run_all(market, "users", "regions")
+    with pytest.raises(BadInputError, match="`users` gave no item `3`"):
+        run_block(market, "zipped", "3")
+    file = market.block("regions").file
+    file.write_text(file.read_text().replace(', "south", "east", "west"', ""))
+    run_block(market, "regions")
+    with pytest.raises(BadInputError, match="`regions` gave no item 2 in run"):
+        run_block(market, "zipped", "cyn")
+
+
+def test_an_item_of_a_flat_axis_has_the_names_and_metadata_of_all_that_it_stands_at(market: Pipeline) -> None:
+    run_all(market, "users", "orders:ann", "orders:cyn")
+    first = run_block(market, "flat")
+    assert (first.block_run_uuid, first.shown) == ("flat:cyn.o0", "cyn0 of cyn at (0,)")
+    with pytest.raises(PipelineRunError):
+        market.execute_sync()
+    result = run_block(market, "flat", "cyn.o1")
+    assert (result.block_run_uuid, result.shown) == ("flat:cyn.o1", "cyn1 of cyn at (4,)")
+    with pytest.raises(BadInputError, match=r"the runs of `orders` gave no item `cyn.o9`"):
+        run_block(market, "flat", "cyn.o9")
+
+
+def test_such_runs_stay_readable_when_those_that_they_drew_on_are_deleted(market: Pipeline) -> None:
+    run_all(market, "users", "regions", "orders:cyn", "flat:cyn.o1", "zipped:cyn")
+    clean(market.project, keep=2, older_than=None, now=0.0)
+    names = {
+        view.block_run_uuid: reader.output(view.block_run_uuid)
+        for reader in list_runs(market.project)
+        for view in reader.block_runs()
+    }
+    assert names == {"flat:cyn.o1": "cyn1 of cyn at (1,)", "zipped:cyn": "cyn in the east"}
+
+
+def test_runs_of_single_blocks_hand_on_the_metadata_of_their_items(market: Pipeline) -> None:
+    run_all(market, "users", "orders:cyn", "price:cyn:o2")
+    clean(market.project, keep=2, older_than=None, now=0.0)  # the run of `users` is gone
+    assert run_block(market, "flat", "cyn.o1").shown == "cyn1 of cyn at (1,)"
+
+
+@pytest.mark.parametrize(
+    ("strategy", "value"),
+    [("sum", 6), ("count", 3), ("max", 3), ("merged", "-1-2-3"), ("{strategy: merged, initial: 'of'}", "of-1-2-3")],
+)
+def test_a_fold_is_computed_also_with_a_function_of_the_upstreams_file(
+    make_pipeline: MakePipeline, strategy: str, value: object
+) -> None:
+    pipeline = make_pipeline(
+        f"""
+        - {{uuid: load, type: data_loader, configuration: {{dynamic: true}}}}
+        - uuid: work
+          type: transformer
+          upstream_blocks: [load]
+          configuration: {{reduce_output: true, dynamic: {{reduce: {strategy}}}}}
+        - {{uuid: save, type: data_exporter, upstream_blocks: [work]}}
+        """,
+        {
+            "data_loaders/load.py": "@data_loader\ndef load():\n    return [1, 2, 3]\n",
+            "transformers/work.py": """
+                @transformer
+                def work(number):
+                    return number
+                def merged(text, number):
+                    return f"{'-' + str(text) if isinstance(text, int) else text}-{number}"
+                """,
+            "data_exporters/save.py": "@data_exporter\ndef save(value):\n    return value\n",
+        },
+    )
+    pipeline.execute_sync()
+    (pipeline.project.path / "data_loaders" / "load.py").unlink()  # nobody calls it
+    assert run_block(pipeline, "save").shown == value
+
+
+def test_a_block_that_is_no_child_gets_the_items_of_one_run_as_a_list(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline(
+        """
+        - {uuid: shops, type: data_loader, configuration: {dynamic: true}}
+        - {uuid: days, type: transformer, upstream_blocks: [shops], configuration: {dynamic: {parent: [sale]}}}
+        - {uuid: sale, type: transformer, upstream_blocks: [days]}
+        - {uuid: whole, type: transformer, upstream_blocks: [days]}
+        """,
+        {
+            "data_loaders/shops.py": "@data_loader\ndef shops():\n    return ['n', 's']\n",
+            "transformers/days.py": "@transformer\ndef days(shop):\n    return [shop + '1', shop + '2']\n",
+            "transformers/sale.py": "@transformer\ndef sale(day):\n    return day\n",
+            "transformers/whole.py": "@transformer\ndef whole(days):\n    return ' '.join(days)\n",
+        },
+    )
+    run_all(pipeline, "shops", "days:1")
+    assert (run_block(pipeline, "sale").shown, run_block(pipeline, "whole").shown) == ("s1", "s1 s2")
+
+
+def test_what_is_tolerated_elsewhere_does_not_stop_one_block(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline(
+        """
+        - {uuid: shops, type: data_loader, configuration: {dynamic: true}}
+        - uuid: days
+          type: transformer
+          upstream_blocks: [shops]
+          configuration: {dynamic: {parent: true, tolerate: 1}, reduce_output: [flat]}
+        - {uuid: each, type: transformer, upstream_blocks: [days]}
+        - {uuid: flat, type: transformer, upstream_blocks: [days]}
+        """,
+        {
+            "data_loaders/shops.py": "@data_loader\ndef shops():\n    return ['n', 's']\n",
+            "transformers/days.py": "@transformer\ndef days(shop):\n    return [shop + '1', shop + '2']\n",
+            "transformers/each.py": "@transformer\ndef each(day):\n    return day\n",
+            "transformers/flat.py": "@transformer\ndef flat(day):\n    return day\n",
+        },
+    )
+    pipeline.execute_sync()
+    assert run_block(pipeline, "each").shown == "n1"

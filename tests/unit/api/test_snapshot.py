@@ -84,7 +84,10 @@ def test_a_blocks_place_changes_with_its_upstreams_and_how_they_reach_it(market:
         market.execute_sync()
     reader = RunReader.open("latest", market.project)
     assert changed_blocks(prepare(market), reader.record) == set()
-    configuration = {"reduce_output": True, "dynamic": {"reduce": {"strategy": "max", "levels": 1}}}
+    configuration: dict[str, JsonValue] = {
+        "reduce_output": True,
+        "dynamic": {"reduce": {"strategy": "max", "levels": 1}},
+    }
     changed = Pipeline.get(market.uuid, market.project).update_block("price", configuration=configuration)
     assert changed_blocks(prepare(changed), reader.record) == {"per_user"}
     reader.close()

@@ -11,8 +11,10 @@ from refold.api.pipeline import Pipeline
 from refold.api.reading import RunReader
 from refold.api.tracing import NO_ITEM, NONE
 from refold.errors import PipelineRunError
+from refold.model.keys import BlockUuid
 
 MakePipeline = Callable[[str, Mapping[str, str]], Pipeline]
+PRICE, USERS = BlockUuid("price"), BlockUuid("users")
 LOAD = """
 @data_loader
 def load(**kwargs):
@@ -71,14 +73,14 @@ def test_a_value_that_is_none_is_passed_over_and_counted(market: Pipeline) -> No
     with run_of(market) as reader:
         trace = reader.trace("per_user:cyn")
         assert [each.block_run_uuid for each in trace] == ["price:cyn:o1", "price:cyn:o2", "users"]
-        assert trace.passed_over["price"] == {NONE: 1}
+        assert trace.passed_over[PRICE] == {NONE: 1}
 
 
 def test_a_failure_that_is_tolerated_is_left_out_and_counted(market: Pipeline) -> None:
     with run_of(market, bad=["ann1"]) as reader:
         trace = reader.trace("per_user:ann")
         assert [each.block_run_uuid for each in trace] == ["price:ann:o0", "price:ann:o2", "users"]
-        assert trace.passed_over["price"] == {"failed": 1}
+        assert trace.passed_over[PRICE] == {"failed": 1}
 
 
 def test_an_item_of_a_flat_axis_is_traced_to_the_run_that_gave_it(market: Pipeline) -> None:
@@ -98,7 +100,7 @@ def test_zipped_items_are_traced_to_one_index_and_a_missing_one_is_told(market: 
         assert sources(reader, "after_zip:bob") == [(None, None, "zipped:bob", None)]
         trace = reader.trace("zipped:3")
         assert [(each.upstream, each.element) for each in trace] == [("regions", 3)]
-        assert trace.passed_over["users"] == {NO_ITEM: 1}
+        assert trace.passed_over[USERS] == {NO_ITEM: 1}
 
 
 def test_every_element_of_a_list_has_its_index_none_included(make_pipeline: MakePipeline) -> None:

@@ -40,7 +40,7 @@ PLAN = Plan(
 )
 GIVEN = ((0,), 2), ((1,), 0), ((2,), 3)
 """Runs of `orders`, and how many items each gave."""
-ORDER_KEYS = [(*key, index) for key, count in GIVEN for index in range(count)]
+ORDER_KEYS: list[Key] = [(*key, index) for key, count in GIVEN for index in range(count)]
 USER_KEYS: list[Key] = [(0,), (1,), (2,)]
 KEYS: dict[str, list[Key]] = {
     "users": [()],
