@@ -9,7 +9,7 @@ import pytest
 from refold.api.cleaning import clean
 from refold.api.wiring import ExecutorKind
 from refold.outputs import read_latest
-from tests.e2e.law import Lab, load, statuses, values
+from refold.testing.lab import Lab, load, statuses, values
 
 COUNTED = """@transformer
 def child(number{extra}):

@@ -226,5 +226,5 @@ def test_a_retry_of_an_unknown_block_run_changes_nothing(project: Path) -> None:
     done = refold("retry", "latest", "--block-run", "price:bob:o9", cwd=project)
     assert (done.returncode, done.stdout) == (2, "")
     assert "`orders:bob` gave no item `o9`" in done.stderr
-    assert "Did you mean `o" in done.stderr
+    assert "Known items: o0, o1, o2." in done.stderr
     assert refold("show", "latest", "--json", cwd=project).stdout == before

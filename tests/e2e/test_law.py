@@ -1,4 +1,4 @@
-"""The law of unfolding, run for real: joins, folds, flat axes, tolerance, generated dependencies (design, section 2)."""
+"""The law of unfolding, run for real: joins, folds, flat axes, tolerance, generated dependencies (design 2)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from refold.api.wiring import ExecutorKind
 from refold.errors import PlanError
 from refold.ports.run_store import RunStatus
-from tests.e2e.law import ALL, PASS, Lab, load, statuses, values
+from refold.testing.lab import ALL, PASS, Lab, load, statuses, values
 
 NAMED = load("[[10, 20], [{'block_uuid': 'ann'}, {'block_uuid': 'bob'}]]")
 KINDS = pytest.mark.parametrize("kind", [ExecutorKind.INLINE, ExecutorKind.PROCESSES], ids=str)
@@ -77,7 +77,8 @@ def test_every_strategy_folds_in_key_order(lab: Lab, kind: ExecutorKind) -> None
     frame = "import pandas as pd\n@transformer\ndef frame(number):\n    return pd.DataFrame({'n': [number] * number})\n"
     entry = "@transformer\ndef entry(number):\n    return {'last': number, number: True}\n"
     own = "@transformer\ndef own(number):\n    return number\n\ndef digits(acc, value):\n    return acc * 10 + value\n"
-    for strategy, code in {"sum": PASS, "count": PASS, "min": PASS, "max": PASS, "concat": frame, "merge": entry}.items():
+    given = {"sum": PASS, "count": PASS, "min": PASS, "max": PASS, "concat": frame, "merge": entry}
+    for strategy, code in given.items():
         lab.add(f"by_{strategy}", code, ["numbers"], reduce_output=True, dynamic={"reduce": strategy})
         lab.add(f"see_{strategy}", PASS, [f"by_{strategy}"])
     lab.add("by_own", own, ["numbers"], reduce_output=True, dynamic={"reduce": {"strategy": "digits", "initial": 0}})
@@ -111,7 +112,8 @@ def test_a_dynamic_block_that_reduces_gives_one_axis(lab: Lab, kind: ExecutorKin
     lab.add("users", NAMED, dynamic=True)
     code = "@transformer\ndef pages(n):\n    return [[n, n + 1], [{'block_uuid': 'x', 'page': 1}, {}]]\n"
     lab.add("pages", code, ["users"], reduce_output=True, dynamic=True)
-    lab.add("page", "@transformer\ndef f(n, **kw):\n    return [n, kw['dynamic_block_key'], kw.get('page')]\n", ["pages"])
+    told = "@transformer\ndef f(n, **kw):\n    return [n, kw['dynamic_block_key'], kw.get('page')]\n"
+    lab.add("page", told, ["pages"])
     assert values(lab.run(kind), "page") == {
         "ann.x": [10, (0,), 1],
         "ann.1": [11, (1,), None],
@@ -165,10 +167,11 @@ def test_a_tolerated_failure_is_mended_by_a_retry_and_folded_anew(lab: Lab) -> N
 @KINDS
 def test_items_order_their_siblings(lab: Lab, kind: ExecutorKind, tmp_path: Path) -> None:
     log = tmp_path / "order"
-    named = "[{'block_uuid': 'roof', 'upstream_blocks': ['walls']}, {'block_uuid': 'walls', 'upstream_blocks': "
-    lab.add("parts", load("[[1, 2, 3], " + named + "['base']}, {'block_uuid': 'base'}]]"), dynamic=True)
-    code = f"@transformer\ndef build(n, **kw):\n    with open({str(log)!r}, 'a') as log:\n        log.write(kw['block_run_uuid'] + ' ')\n"
-    lab.add("build", code, ["parts"])
+    walls, base = "'upstream_blocks': ['walls']", "'upstream_blocks': ['base']"
+    metadata = f"[{{'block_uuid': 'roof', {walls}}}, {{'block_uuid': 'walls', {base}}}, {{'block_uuid': 'base'}}]"
+    lab.add("parts", load(f"[[1, 2, 3], {metadata}]"), dynamic=True)
+    note = f"    with open({str(log)!r}, 'a') as log:\n        log.write(kw['block_run_uuid'] + ' ')\n"
+    lab.add("build", "@transformer\ndef build(n, **kw):\n" + note, ["parts"])
     assert lab.run(kind).record.status is RunStatus.COMPLETED
     assert log.read_text().split() == ["build:base", "build:walls", "build:roof"]
 
@@ -183,7 +186,8 @@ def test_who_waits_for_a_failed_sibling_is_upstream_failed(lab: Lab, kind: Execu
 
 @pytest.mark.parametrize(("names", "said"), [(["zoo"], "zoo"), (["b"], "b")], ids=["never came", "a circle"])
 def test_names_that_lead_nowhere_start_nothing(lab: Lab, names: list[str], said: str) -> None:
-    lab.add("parts", load(f"[[1, 2], [{{'block_uuid': 'a'}}, {{'block_uuid': 'b', 'upstream_blocks': {names}}}]]"), dynamic=True)
+    metadata = f"[{{'block_uuid': 'a'}}, {{'block_uuid': 'b', 'upstream_blocks': {names}}}]"
+    lab.add("parts", load(f"[[1, 2], {metadata}]"), dynamic=True)
     lab.add("build", PASS, ["parts"])
     reader = lab.run()
     assert statuses(reader, "parts") == {"": "failed"}

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from tests.e2e.law import PASS, Lab, statuses, values
 
 from refold.api.wiring import ExecutorKind
 from refold.ports.run_store import RunStatus
+from refold.testing.lab import PASS, Lab, statuses, values
 
 NAMES = "[{'block_uuid': 'c', 'upstream_blocks': ['a']}, {'block_uuid': 'b'}, {'block_uuid': 'a'}]"
 YIELDING = f"def load(*args):\n    for item in zip([3, 2, 1], {NAMES}):\n        yield item\n"

@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests.e2e.law import Lab, load, statuses, values
 
 from refold.api.reading import RunReader
 from refold.api.wiring import ExecutorKind
-from tests.e2e.law import Lab, load, statuses, values
 
 KINDS = pytest.mark.parametrize("kind", [ExecutorKind.INLINE, ExecutorKind.PROCESSES], ids=str)
 CHILDREN = 6
@@ -35,7 +35,9 @@ def lab(tmp_path: Path) -> Lab:
 def spoilt(lab: Lab) -> Spoilt:
     def run(body: str, kind: ExecutorKind) -> RunReader:
         lines = "\n".join(f"        {line}" for line in body.splitlines())
-        code = f"{IMPORTS}@transformer\ndef child(number):\n    if number == {GUILTY}:\n{lines}\n    return number * 10\n"
+        code = (
+            f"{IMPORTS}@transformer\ndef child(number):\n    if number == {GUILTY}:\n{lines}\n    return number * 10\n"
+        )
         lab.add("load", load(f"list(range({CHILDREN}))"), dynamic=True)
         lab.add("child", code, ["load"])
         return lab.run(kind)
@@ -76,7 +78,10 @@ RAISING: Mapping[str, tuple[str, str]] = {
     "raises a message that is no text": ("raise ValueError('\\ud800 \\0')", "ValueError: \\ud800 \\x00"),
     "raises a message of a megabyte": ("raise ValueError('y' * 1_000_000)", f"ValueError: {'y' * 1000}"),
     "returns a coroutine": ("return [pause()]", "StoreError: a coroutine at [0] cannot be stored: nobody awaited it"),
-    "returns an open file": ("return open(os.devnull)", "StoreError: a value of type _io.TextIOWrapper cannot be stored"),
+    "returns an open file": (
+        "return open(os.devnull)",
+        "StoreError: a value of type _io.TextIOWrapper cannot be stored",
+    ),
     "returns a lock in a dict": ("return {'a': threading.Lock()}", "_thread.lock at ['a'] cannot be stored"),
     "returns what raises when it is stored": (
         "return Unstorable()",
@@ -317,7 +322,9 @@ def test_a_timeout_holds_after_a_sibling_has_taken_its_signal(lab: Lab, kind: Ex
 
 
 def test_threads_that_outlive_their_child_keep_no_run_from_its_end(spoilt: Spoilt) -> None:
-    body = "threading.Thread(target=time.sleep, args=(600,)).start()\nthreading.Thread(target=print, daemon=True).start()"
+    body = (
+        "threading.Thread(target=time.sleep, args=(600,)).start()\nthreading.Thread(target=print, daemon=True).start()"
+    )
     all_completed(spoilt(body, ExecutorKind.PROCESSES))
 
 

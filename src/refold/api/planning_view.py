@@ -167,7 +167,8 @@ def _edge_note(plan: PlanSnapshot, counts: RunCounts, edge: EdgeSnapshot) -> str
         outer = f" for each of {counts.formula(upstream.axes[:-1])}"
     if edge.kind is EdgeKind.FLAT:
         return f"runs for each item of all runs of `{edge.upstream}`, as one axis{outer}"
-    if edge.kind is not EdgeKind.FOLDED:
+    ordinary = edge.levels is None and edge.strategy == LIST and not upstream.dynamic
+    if edge.kind is not EdgeKind.FOLDED or ordinary:
         return None
     if edge.levels == 0:
         return f"gets the items of {'one run' if upstream.axes else 'the run'} of `{edge.upstream}` as one list"

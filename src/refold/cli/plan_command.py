@@ -59,7 +59,7 @@ def parse_assumptions(texts: Sequence[str]) -> dict[str, int]:
 def plan_lines(view: PlanView) -> Iterator[str]:
     """A table, one line a block; then what is not ordinary about some of them; then how many runs there are."""
     counted = bool(view.assumed)
-    header = ("block", "type", "runs", *(("assumed",) if counted else ()), "upstreams ([all in one value])")
+    header = ("block", "type", "runs", *(("assumed",) if counted else ()), "upstreams ([all in one list])")
     rows = (
         (
             block.uuid,

@@ -80,7 +80,7 @@ class _Planner:
             joined = join_axes(Join.PRODUCT, visible, uuids, [])
         columns = iter(joined.columns)
         edges = [replace(edge, columns=next(columns)) if edge.iterates else edge for edge in edges]
-        limits = [block.dynamic.max_concurrent_child_block_runs]
+        limits = [] if block.dynamic.dynamic else [block.dynamic.max_concurrent_child_block_runs]
         limits += [
             self._blocks[edge.upstream].dynamic.max_concurrent_child_block_runs
             for edge in edges

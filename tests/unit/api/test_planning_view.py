@@ -63,7 +63,8 @@ def test_a_block_shows_its_upstreams_and_how_they_reach_it(market: Pipeline) -> 
     assert notes["price"] == "up to 1 run may fail without a reduce over it being given up"
     assert "`price` and `users` are aligned: one run for each item of `users`" in notes["per_user"]
     assert "gets the outputs of all runs of `price` as one value for each of |users|, by `sum`" in notes["per_user"]
-    assert notes["total"] == "gets the outputs of all runs of `per_user` as one list"
+    assert notes["total"] == ""  # that is the ordinary reduce, and seen in `reduces`
+    assert blocks["total"].reduces == ["per_user"]
     assert notes["flat"] == "runs for each item of all runs of `orders`, as one axis"
     assert "`users` and `regions` are zipped: paired by index" in notes["zipped"]
     assert notes["after_zip"] == ""

@@ -54,7 +54,7 @@ def view(assumed: dict[BlockUuid, int], missing: list[BlockUuid]) -> PlanView:
 
 def test_a_plan_is_a_table_and_what_is_not_ordinary_below_it() -> None:
     assert list(plan_lines(view({}, [USERS]))) == [
-        "block  type             runs     upstreams ([all in one value])",
+        "block  type             runs     upstreams ([all in one list])",
         "users  custom, dynamic  1        -",
         "sums   custom           |users|  users",
         "save   custom           1        sum[sums]",
@@ -65,7 +65,7 @@ def test_a_plan_is_a_table_and_what_is_not_ordinary_below_it() -> None:
 
 def test_assumed_numbers_are_a_column_and_a_total() -> None:
     lines = list(plan_lines(view({USERS: 1000}, [])))
-    assert lines[0] == "block  type             runs     assumed  upstreams ([all in one value])"
+    assert lines[0] == "block  type             runs     assumed  upstreams ([all in one list])"
     assert lines[2] == "sums   custom           |users|    1,000  users"
     assert lines[-1] == "in all: 1,002 block runs"
 

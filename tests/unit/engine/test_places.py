@@ -25,7 +25,7 @@ def test_spans_name_the_record_of_each_number_in_order(puts: list[Put], wanted: 
     for start, length, chunk, first in puts:
         places.put(start, start + length, chunk, first)
         model |= {start + at: (REFS[chunk], first + at) for at in range(length)}
-    spans = places.spans_of_known(wanted)
+    spans = places.spans(number for number in wanted if places.knows(number))
     named = [(span.chunk, position) for span in spans for position in range(span.start, span.stop)]
     assert named == [model[number] for number in wanted if number in model]
 

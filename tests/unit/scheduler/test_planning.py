@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 
 from refold.errors import PlanError
-from refold.model.block import Block, BlockType, DynamicSettings, JsonValue, Language
+from refold.model.block import Block, BlockType, DynamicSettings, Join, Language, Reduction, Tolerance
 from refold.model.keys import BlockUuid
+from refold.scheduler.plan import Axis, EdgeKind, Fold
 from refold.scheduler.planning import ASYNC_WIDTH, make_plan
 
 
-def block(
-    uuid: str, *upstream: str, settings: DynamicSettings | None = None, dynamic: dict[str, JsonValue] | None = None
-) -> Block:
+def block(uuid: str, *upstream: str, settings: DynamicSettings | None = None) -> Block:
     return Block(
         uuid=BlockUuid(uuid),
         name=uuid,
@@ -22,7 +21,6 @@ def block(
         language=Language.PYTHON,
         file=Path(f"{uuid}.py"),
         upstream_blocks=tuple(map(BlockUuid, upstream)),
-        configuration={} if dynamic is None else {"dynamic": dynamic},
         dynamic=settings or DynamicSettings(),
     )
 
@@ -33,7 +31,7 @@ REDUCE = DynamicSettings(reduce_output=True)
 
 def axes(*blocks: Block) -> dict[str, list[str]]:
     plan = make_plan(blocks)
-    return {planned.uuid: [plan.blocks[axis].uuid for axis in planned.axes] for planned in plan.blocks}
+    return {planned.uuid: [plan.blocks[axis.block].uuid for axis in planned.axes] for planned in plan.blocks}
 
 
 def test_a_block_iterates_over_what_its_upstreams_do_and_their_items() -> None:
@@ -69,29 +67,121 @@ def test_a_static_dynamic_block_that_reduces_still_unfolds() -> None:
     assert axes(block("a", settings=both), block("b", "a"))["b"] == ["a"]
 
 
-def test_a_dynamic_child_that_reduces_is_refused() -> None:
+def test_a_dynamic_child_that_reduces_gives_one_flat_axis() -> None:
     both = DynamicSettings(dynamic=True, reduce_output=True)
-    with pytest.raises(PlanError, match="block `b`, reduce_output"):
-        make_plan([block("a", settings=DYNAMIC), block("b", "a", settings=both), block("c", "b")])
+    plan = make_plan([block("a", settings=DYNAMIC), block("b", "a", settings=both), block("c", "b")])
+    assert plan.blocks[2].axes == (Axis(1, flat=True),)
+    assert plan.blocks[2].edges[0].kind is EdgeKind.FLAT
+
+
+def test_a_dynamic_child_that_reduces_one_level_gives_a_flat_axis_for_each_outer_key() -> None:
+    flat = DynamicSettings(dynamic=True, reduce_output=True, reduction=Reduction(levels=1))
+    plan = make_plan(
+        [
+            block("a", settings=DYNAMIC),
+            block("b", "a", settings=DYNAMIC),
+            block("c", "b", settings=flat),
+            block("d", "c"),
+        ]
+    )
+    assert plan.blocks[3].axes == (Axis(0), Axis(2, (0,), flat=True))
+
+
+def test_those_that_are_no_children_of_a_dynamic_block_get_each_runs_items_as_a_list() -> None:
+    some = DynamicSettings(dynamic=True, children=(BlockUuid("child"),))
+    plan = make_plan(
+        [block("a", settings=DYNAMIC), block("b", "a", settings=some), block("child", "b"), block("all", "b")]
+    )
+    assert [len(planned.axes) for planned in plan.blocks] == [0, 1, 2, 1]
+    [edge] = plan.blocks[3].edges
+    assert (edge.kind, edge.levels, edge.reduces) == (EdgeKind.FOLDED, 0, False)
+
+
+def test_a_strategy_is_computed_by_workers_and_a_list_is_not() -> None:
+    summed = DynamicSettings(reduce_output=True, reduction=Reduction("sum", levels=1))
+    plan = make_plan(
+        [
+            block("a", settings=DYNAMIC),
+            block("b", "a", settings=DYNAMIC),
+            block("c", "b", settings=summed),
+            block("d", "c"),
+        ]
+    )
+    assert plan.blocks[2].folds == (Fold(levels=1, computed=True),)
+    plan = make_plan([block("a", settings=DYNAMIC), block("b", "a", settings=REDUCE), block("c", "b")])
+    assert plan.blocks[1].folds == (Fold(levels=None, computed=False),)
+
+
+def test_one_level_of_a_block_with_one_axis_is_all_of_it() -> None:
+    levels = DynamicSettings(reduce_output=True, reduction=Reduction(levels=1))
+    plan = make_plan([block("a", settings=DYNAMIC), block("b", "a", settings=levels), block("c", "b")])
+    assert plan.blocks[2].axes == ()
+    assert plan.blocks[2].edges[0].levels is None
+
+
+def test_a_limit_of_a_dynamic_block_is_one_on_its_children() -> None:
+    limited = DynamicSettings(dynamic=True, max_concurrent_child_block_runs=3)
+    own = DynamicSettings(max_concurrent_child_block_runs=2)
+    plan = make_plan([block("a", settings=limited), block("b", "a"), block("c", "a", settings=own), block("d", "b")])
+    assert [planned.concurrency_limit for planned in plan.blocks] == [None, 3, 2, None]
+
+
+ZIP, ALIGN = DynamicSettings(join=Join.ZIP), DynamicSettings(join=Join.ALIGN)
+TOLERANT = Tolerance(count=1)
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
-    [("join", "align"), ("tolerate", "5%"), ("reduce", "sum"), ("reduce", {"levels": 1}), ("max_child_block_runs", 9)],
+    ("blocks", "said"),
+    [
+        ([block("a", settings=DYNAMIC), block("b", "a", settings=ALIGN)], "block `b`.*join.*two upstream blocks"),
+        (
+            [
+                block("a", settings=DYNAMIC),
+                block("b", "a", settings=DynamicSettings(dynamic=True, reduce_output=True, reduction=Reduction("sum"))),
+                block("c", "b"),
+            ],
+            "block `b`.*reduce.*`sum` has nothing to fold",
+        ),
+        (
+            [block("a", settings=DynamicSettings(dynamic=True, tolerance=TOLERANT)), block("b", "a")],
+            "block `a`.*tolerate.*unclosed",
+        ),
+        (
+            [
+                block("a", settings=DYNAMIC),
+                block("b", settings=DYNAMIC),
+                block("z", "a", "b", settings=ZIP),
+                block("c", "z", "b", settings=ALIGN),
+            ],
+            "block `c`.*join.*pairs the items of `a` with those of `b`",
+        ),
+        (
+            [
+                block("a", settings=DYNAMIC),
+                block("b", settings=DYNAMIC),
+                block("x", "a"),
+                block("y", "b", "a"),
+                block(
+                    "r",
+                    "x",
+                    "y",
+                    settings=DynamicSettings(join=Join.ALIGN, reduce_output=True, reduction=Reduction(levels=1)),
+                ),
+                block("c", "r"),
+            ],
+            "block `r`.*last axis cannot be reduced alone",
+        ),
+    ],
+    ids=["nothing to align", "strategy of items", "tolerant producer", "hidden by a zip", "last axis"],
 )
-def test_a_setting_that_would_change_what_runs_is_never_passed_over(key: str, value: JsonValue) -> None:
-    with pytest.raises(PlanError, match=f"configuration.dynamic.{key}"):
-        make_plan([block("a", dynamic={key: value})])
+def test_what_cannot_be_planned_names_block_key_and_reason(blocks: list[Block], said: str) -> None:
+    with pytest.raises(PlanError, match=said):
+        make_plan(blocks)
 
 
-def test_settings_that_say_what_happens_anyway_are_accepted() -> None:
-    make_plan([block("a", dynamic={"join": "product", "reduce": {"strategy": "list"}})])
-
-
-def test_a_dynamic_block_for_some_of_its_children_only_is_refused() -> None:
-    some = DynamicSettings(dynamic=True, children=(BlockUuid("b"),))
-    with pytest.raises(PlanError, match=r"configuration.dynamic.parent"):
-        make_plan([block("a", settings=some), block("b", "a")])
+def test_all_that_cannot_be_planned_is_said_at_once() -> None:
+    with pytest.raises(PlanError, match=r"2 things cannot be planned:(.|\n)*block `b`(.|\n)*block `c`"):
+        make_plan([block("a", settings=DYNAMIC), block("b", "a", settings=ALIGN), block("c", "a", settings=ZIP)])
 
 
 def test_depth_is_the_longest_way_and_async_blocks_are_wide() -> None:

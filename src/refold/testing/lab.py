@@ -32,7 +32,7 @@ class Lab:
 
     def add(self, uuid: str, code: str, upstream: Sequence[str] = (), **configuration: JsonValue) -> None:
         """A block more; its type is that of the code's decorator."""
-        kind = code[code.index("@") + 1 :].split("\n")[0].split("(")[0]
+        kind = code.partition("@")[2].partition("\n")[0].partition("(")[0]
         self.pipeline = self.pipeline.add_block(
             uuid, kind, upstream=list(upstream), configuration=configuration, content=code
         )
@@ -63,7 +63,8 @@ def values(reader: RunReader, block: str) -> Mapping[str, object]:
     found: dict[str, object] = {}
     for view in reader.block_runs(block, "completed"):
         value = reader.output(view.block_run_uuid)
-        found[view.block_run_uuid.partition(":")[2]] = value["got"] if isinstance(value, dict) and "got" in value else value
+        opened = value["got"] if isinstance(value, dict) and "got" in value else value
+        found[view.block_run_uuid.partition(":")[2]] = opened
     return found
 
 
