@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.e2e.law import Lab, load, statuses, values
+from refold.testing.lab import Lab, load, statuses, values
 
 from refold.api.reading import RunReader
 from refold.api.wiring import ExecutorKind

@@ -50,6 +50,16 @@ def root_of_failure(reader: RunReader, block: BlockSnapshot, key: Key) -> Found 
     return cancelled
 
 
+def obstacle_to_axis(reader: RunReader, block: BlockSnapshot, key: Key) -> Found | None:
+    """The run that did not complete, so that there is no flat axis which this key could stand on (design 2.6)."""
+    for edge in block.edges:
+        if edge.kind is EdgeKind.FLAT:
+            found = next(_broken_group(reader, edge, edge.seen(key)[:-1]), None)
+            if found is not None:
+                return root_of_failure(reader, found.block, found.key) or found
+    return None
+
+
 def condition_behind(reader: RunReader, block: BlockSnapshot, key: Key) -> Found | None:
     """The run whose condition skipped this one: itself, or one that it follows; None where it has no row."""
     row = reader.store.block_run(reader.record.id, block.uuid, encode_key(key))

@@ -220,8 +220,7 @@ class RunLabels:
             yield key, items.get(key, _NO_ITEMS).count
 
     def _label(self, place: _Place, index: int) -> str:
-        given = self._given.get(place, {}).get(index)
-        if given is not None:
+        if self._given and (given := self._given.get(place, {}).get(index)) is not None:
             return given.label
         block, flat, key = place
         if flat:

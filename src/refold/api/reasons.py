@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from refold.api.blame import Found, condition_behind, input_run, root_of_failure
+from refold.api.blame import Found, condition_behind, input_run, obstacle_to_axis, root_of_failure
 from refold.api.cache_history import CacheHistory
 from refold.api.labels import COMPLETED
 from refold.api.reading import INTERRUPTED, RunReader
@@ -107,6 +107,11 @@ def _not_over(reader: RunReader, block: BlockSnapshot, key: Key) -> _Told:
     else:
         text = ""
     if reader.record.status.ended or status == INTERRUPTED:
+        obstacle = obstacle_to_axis(reader, block, key)
+        if obstacle is not None:
+            name = reader.labels.uuid(obstacle.block.uuid, obstacle.key)
+            text = f"does not exist: `{name}` did not complete, so that there is no axis over the items of all runs"
+            return _Told(ReasonKind.NOT_RUN, text, [name])
         how = "was interrupted" if status == INTERRUPTED else f"ended ({status})"
         waited = f", while it waited for {text}" if text else ", though all that it needs was there"
         return _Told(ReasonKind.NOT_RUN, f"is not over: the run {how}{waited}", missing.named, missing.count)

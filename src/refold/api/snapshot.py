@@ -34,7 +34,7 @@ class AxisSnapshot:
     def producer(self, key: Key) -> Key:
         """Of a key on this axis and those before it: the key of the run that gave the item, or the outer key of a flat
         axis."""
-        return tuple(key[place] for place in self.parents)
+        return tuple([key[place] for place in self.parents]) if self.parents else ()
 
 
 @dataclass(frozen=True, slots=True)

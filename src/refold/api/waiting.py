@@ -43,8 +43,9 @@ def missing_inputs(reader: RunReader, block: BlockSnapshot, key: Key) -> Missing
     """The runs that this one waits for."""
     missing = Missing()
     for edge in block.edges:
-        if edge.reduces:
-            _look_through_group(reader, edge, edge.seen(key), missing)
+        if edge.reduces or edge.kind is EdgeKind.FLAT:
+            seen = edge.seen(key)
+            _look_through_group(reader, edge, seen if edge.reduces else seen[:-1], missing)
             continue
         upstream = input_run(reader, edge, key)
         there = edge.kind is EdgeKind.ITEMS and not reader.plan[edge.upstream].batch_mode

@@ -117,6 +117,33 @@ def test_a_dynamic_run_that_failed_midway_is_the_root_where_all_of_a_group_compl
     assert "failed: OSError: gone" in reason.sentence
 
 
+def test_a_position_on_a_flat_axis_that_never_was_says_whose_run_prevented_it(market: Pipeline) -> None:
+    edit(market, "orders", "    for number", '    if user == "cyn":\n        raise OSError("gone")\n    for number')
+    run(market)
+    reason = why(market, "flat:ann.o1")
+    assert (reason.kind, reason.status, reason.block_runs) == (ReasonKind.NOT_RUN, None, ["orders:cyn"])
+    assert reason.sentence.startswith("`flat:ann.o1` does not exist: `orders:cyn` did not complete")
+
+
+def test_a_flat_axis_is_waited_for_as_a_whole(market: Pipeline) -> None:
+    run(market)
+    rewind(market, "orders:cyn", "flat:ann.o1")
+    assert why(market, "flat:ann.o1").block_runs == ["orders:cyn"]
+
+
+def test_in_batch_mode_the_whole_dynamic_run_is_waited_for(users: Pipeline) -> None:
+    run(users)
+    rewind(users, "load", "double:for_user_2")
+    assert why(users, "double:for_user_2").kind is ReasonKind.READY
+    store = open_project_store(users.project)
+    store.delete([RunId("20990101-000000-000beef")])
+    store.close()
+    batch = users.update_block("load", configuration={"dynamic": {"parent": True, "mode": "batch"}})
+    run(Pipeline.get(batch.uuid, batch.project))
+    rewind(users, "load", "double:for_user_2")
+    assert why(users, "double:for_user_2").block_runs == ["load"]
+
+
 def conditional(make_pipeline: MakePipeline) -> Pipeline:
     return make_pipeline(
         """
