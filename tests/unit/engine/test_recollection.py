@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from refold.engine.recollection import Recollection
+from refold.model.block import JsonValue
 from refold.model.keys import BlockUuid, PipelineUuid, RunId, encode_key
 from refold.outputs import MemoryOutputStore
 from refold.ports.run_store import BlockRunRow, ChunkRow, ItemsRow, NewRun, Owner, WriteBatch
@@ -23,7 +26,10 @@ def row(block: BlockUuid, key: bytes, status: Status = Status.COMPLETED) -> Bloc
 def store() -> MemoryRunStore:
     """A dynamic run with two items, and a completed child at each."""
     store = MemoryRunStore()
-    blocks = [{"uuid": LOAD, "dynamic": True}, {"uuid": WORK, "upstream_blocks": [LOAD], "axes": [LOAD]}]
+    blocks: list[Mapping[str, JsonValue]] = [
+        {"uuid": LOAD, "dynamic": True},
+        {"uuid": WORK, "upstream_blocks": [LOAD], "axes": [LOAD]},
+    ]
     store.create(NewRun(RUN, "/shop", PipelineUuid("daily"), 0.0, {}, {}, blocks))
     lease = store.acquire(RUN, Owner("here", 1, 0.0), 0.0, 10.0)
     items = ItemsRow(LOAD, b"", 0, 2, 0, 0, False, bytes(16))
