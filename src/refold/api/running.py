@@ -109,8 +109,9 @@ def retry_run(
     """Runs what is incomplete of a run, or all from a block on, or some block runs and what descends from them; the
     run as stored.
 
-    A completed run of which nothing failed is left as it is, unless a block or a block run is named. Raises BadInputError while an engine
-    drives it and for a run of one block alone, NotFoundError for an unknown block, else as `run_pipeline`.
+    A completed run of which nothing failed is left as it is, unless a block or a block run is named. Raises
+    BadInputError while an engine drives it and for a run of one block alone, NotFoundError for an unknown block, else
+    as `run_pipeline`.
     """
     alone = record.options.get("block")
     if alone is not None:

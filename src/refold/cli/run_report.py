@@ -77,7 +77,7 @@ def _count_text(counts: Mapping[str, JsonValue], name: str) -> str:
 def _next_lines(reader: RunReader, failures: Sequence[FailureView]) -> Iterator[str]:
     option = project_option(reader.project)
     run, status = reader.record.id, reader.status
-    if status in {"failed", "cancelled", "interrupted"}:
+    if status in {"failed", "cancelled", "interrupted"} or failures:
         yield f"  refold retry {run}{option}    runs what did not complete"
     named = next((uuid for failure in failures for uuid in failure.block_runs), None)
     if named is not None:

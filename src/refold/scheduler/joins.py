@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from refold.errors import PlanError
 from refold.model.block import Join
 from refold.model.keys import Key
-from refold.scheduler.matches import MatchCursor
+from refold.scheduler.matches import MatchCursor, SameCursor
 from refold.scheduler.products import ProductCursor
 from refold.scheduler.spaces import AxisItems, Group, RootSpace, Space, index_of, ranks
 
@@ -42,13 +42,15 @@ class JoinSpace:
         self.eager = eager
         self.columns = tuple(array("I") for _ in factors)
         """For each factor, the position of each combination in it; of a surplus position of no meaning."""
-        self.cursor: ProductCursor | MatchCursor
+        self.cursor: ProductCursor | SameCursor | MatchCursor
         """The combinations that are due."""
         self.width = 1 + max(place for factor in factors for place in factor.places)
         """How many axes there are."""
         self._sources = [self._source(place) for place in range(self.width)]
         if join is Join.PRODUCT or not self._shares():
             self.cursor = ProductCursor(len(factors))
+        elif all(factor == self.factors[0] for factor in self.factors):
+            self.cursor = SameCursor(len(factors))
         else:
             by_index = self.width - 1 if join is Join.ZIP else None
             self.cursor = MatchCursor([(factor.space, factor.places) for factor in factors], by_index)
@@ -83,6 +85,8 @@ class JoinSpace:
         """How many combinations there are."""
         if isinstance(self.cursor, MatchCursor):
             return self.cursor.total + len(self.surplus)
+        if isinstance(self.cursor, SameCursor):
+            return self.factors[0].space.total()
         total = 1
         for factor in self.factors:
             total *= factor.space.total()
@@ -102,7 +106,7 @@ class JoinSpace:
 
     def arrive(self, number: int, start: int, stop: int) -> None:
         """A factor has grown."""
-        if isinstance(self.cursor, MatchCursor):
+        if not isinstance(self.cursor, ProductCursor):
             self.cursor.arrive(number, start, stop)
 
     def made(self, start: int) -> None:

@@ -1,9 +1,11 @@
 """The combinations of a join that are due: positions of several factors that agree on the axes that they share.
 
 Two factors agree when they stand at the same item of each shared axis; for a zip the last axes agree by index instead
-(design 2.3). Positions are looked up by what they share with those that are bound already, so a diamond over a hundred
-thousand items costs one look-up an item. As with products, each combination comes once, with the last of its members
-to be resolved, and only when it is taken.
+(design 2.3). As with products, each combination comes once, with the last of its members to be resolved, and only when
+it is taken.
+
+    SameCursor    all factors stand at one space, as in a diamond: a position agrees with itself
+    MatchCursor   positions are looked up by what they share with those that are bound already
 """
 
 from __future__ import annotations
@@ -19,6 +21,57 @@ from refold.scheduler.spaces import Space, index_of
 _Shared = int | tuple[int, ...]
 
 
+class SameCursor:
+    """Gives the positions of one space that several upstreams stand at, when all of them are resolved there."""
+
+    def __init__(self, factors: int) -> None:
+        self._outcomes = tuple(bytearray() for _ in range(factors))
+        """For each factor and position, how it resolved: 0 not yet, else an outcome's code."""
+        self._overruled: tuple[dict[int, int], ...] = tuple({} for _ in range(factors))
+        self._due: deque[tuple[int, int]] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._due)
+
+    def arrive(self, number: int, start: int, stop: int) -> None:
+        """Positions `start` to `stop` of a factor are there."""
+        self._outcomes[number].extend(bytes(stop - max(start, len(self._outcomes[number]))))
+
+    def resolve(self, number: int, start: int, stop: int, outcome: int) -> None:
+        """Positions `start` to `stop` of a factor are resolved."""
+        self._outcomes[number][start:stop] = bytes((outcome,)) * (stop - start)
+        for position in range(start, stop) if self._overruled[number] else ():
+            self._outcomes[number][position] = self._overruled[number].get(position, outcome)
+        others = [column[start:stop] for other, column in enumerate(self._outcomes) if other != number]
+        known = others[0] if len(others) == 1 else bytes(map(min, *others))
+        if 0 not in known:
+            self._due.append((start, stop))
+            return
+        self._due += [(low, high) for code, low, high in stretches(bytes(map(bool, known)), start) if code]
+
+    def overrule(self, number: int, position: int, outcome: int) -> None:
+        """Changes how a position resolved, or will, for combinations that were not taken yet."""
+        self._overruled[number][position] = outcome
+        outcomes = self._outcomes[number]
+        if position < len(outcomes) and outcomes[position]:
+            outcomes[position] = outcome
+
+    def take(self, limit: int, columns: tuple[array[int], ...]) -> list[tuple[int, int]]:
+        """Appends up to `limit` combinations to the columns; returns their outcomes as (code, how many) stretches."""
+        found: list[tuple[int, int]] = []
+        while limit > 0 and self._due:
+            start, stop = self._due.popleft()
+            end = min(stop, start + limit)
+            if end < stop:
+                self._due.appendleft((end, stop))
+            for column in columns:
+                column.extend(range(start, end))
+            codes = bytes(map(max, *(column[start:end] for column in self._outcomes)))
+            found += [(code, high - low) for code, low, high in stretches(codes)]
+            limit -= end - start
+        return found
+
+
 @dataclass(slots=True)
 class _Factor:
     """One upstream's positions."""
@@ -32,10 +85,19 @@ class _Factor:
     """How each position resolved: 0 not yet, else an outcome's code."""
     overruled: dict[int, int] = field(default_factory=dict)
     """Positions whose outcome is known whatever they resolve to."""
-    moment: array[int] = field(default_factory=lambda: array("Q"))
+    moment: array[int] = field(default_factory=lambda: array("I"))
     """When each position resolved, counted from 1."""
-    index: dict[tuple[int, ...], dict[_Shared, array[int]]] = field(default_factory=dict)
-    """By places: positions by their values there."""
+    index: dict[tuple[int, ...], dict[_Shared, int | array[int]]] = field(default_factory=dict)
+    """By places: positions by their values there; a lone one as it is."""
+
+    def shared(self, places: tuple[int, ...], start: int, stop: int) -> Iterator[_Shared]:
+        """The values of some positions at these places."""
+        if len(places) == 1:
+            yield from self.values[places[0]][start:stop]
+        elif places:
+            yield from zip(*(self.values[place][start:stop] for place in places), strict=True)
+        else:
+            yield from [()] * (stop - start)
 
 
 class MatchCursor:
@@ -88,21 +150,28 @@ class MatchCursor:
             space, positions = axes[factor.places.index(place)]
             column.extend(iter(index_of(space, positions) if place == self._by_index else positions))
         factor.outcomes.extend(bytes(stop - start))
-        factor.moment.extend(array("Q", bytes(8 * (stop - start))))
-        for position in range(start, stop):
-            self.total += self._count(number, position)
+        factor.moment.extend(array("I", bytes(4 * (stop - start))))
+        self.total += self._count(number, start, stop)
         for places, index in factor.index.items():
-            for position in range(start, stop):
-                index.setdefault(_shared(factor, places, position), array("I")).append(position)
+            for position, shared in enumerate(factor.shared(places, start, stop), start):
+                known = index.setdefault(shared, position)
+                if isinstance(known, array):
+                    known.append(position)
+                elif known != position:
+                    index[shared] = array("I", (known, position))
 
-    def _count(self, number: int, position: int) -> int:
-        """How many combinations a new position makes with those that are there."""
+    def _count(self, number: int, start: int, stop: int) -> int:
+        """How many combinations new positions make with those that are there."""
         steps = self._steps[number]
-        if len(steps) == 1:
-            other, places = steps[0]
-            found = self._factors[other].index[places].get(_shared(self._factors[number], places, position))
-            return len(found) if found is not None else 0
-        return sum(1 for _ in self._combinations(number, position))
+        if len(steps) > 1:
+            return sum(1 for position in range(start, stop) for _ in self._combinations(number, position))
+        [(other, places)] = steps
+        index, total = self._factors[other].index[places], 0
+        for shared in self._factors[number].shared(places, start, stop) if index else ():
+            known = index.get(shared)
+            if known is not None:
+                total += len(known) if isinstance(known, array) else 1
+        return total
 
     def _combinations(self, number: int, position: int) -> Iterator[tuple[int, ...]]:
         """Every choice of the other factors' positions that agrees with this one."""
@@ -120,7 +189,8 @@ class MatchCursor:
         number, places = steps[depth]
         factor = self._factors[number]
         wanted: _Shared = bound[places[0]] if len(places) == 1 else tuple(bound[place] for place in places)
-        for position in factor.index[places].get(wanted, ()):
+        known = factor.index[places].get(wanted, ())
+        for position in (known,) if isinstance(known, int) else known:
             chosen[number] = position
             further = bound | {place: column[position] for place, column in factor.values.items()}
             yield from self._bind(steps, depth + 1, chosen, further)
@@ -132,7 +202,7 @@ class MatchCursor:
         factor.outcomes[start:stop] = bytes((outcome,)) * (stop - start)
         for position in range(start, stop) if factor.overruled else ():
             factor.outcomes[position] = factor.overruled.get(position, outcome)
-        factor.moment[start:stop] = array("Q", (self._moment,)) * (stop - start)
+        factor.moment[start:stop] = array("I", (self._moment,)) * (stop - start)
         self._due.append((number, start, stop, self._moment))
 
     def overrule(self, number: int, position: int, outcome: int) -> None:
@@ -147,16 +217,29 @@ class MatchCursor:
         codes = bytearray()
         while len(codes) < limit and self:
             if self._taking is None:
-                self._taking = self._due_of(*self._due.popleft())
-            found = next(self._taking, None)
-            if found is None:
+                due = self._due.popleft()
+                self._taking = self._pairs(*due) if len(self._factors) == 2 else self._due_of(*due)
+            for chosen, code in self._taking:
+                for column, position in zip(columns, chosen, strict=True):
+                    column.append(position)
+                codes.append(code)
+                if len(codes) == limit:
+                    break
+            else:
                 self._taking = None
-                continue
-            chosen, code = found
-            for column, position in zip(columns, chosen, strict=True):
-                column.append(position)
-            codes.append(code)
         return [(code, stop - start) for code, start, stop in stretches(codes)]
+
+    def _pairs(self, number: int, start: int, stop: int, moment: int) -> Iterator[tuple[tuple[int, ...], int]]:
+        """The same as `_due_of`, where there are two factors."""
+        [(other, places)] = self._steps[number]
+        own, partner = self._factors[number], self._factors[other]
+        index, moments = partner.index[places], partner.moment
+        for position, shared in enumerate(own.shared(places, start, stop), start):
+            known = index.get(shared, ())
+            for at in (known,) if isinstance(known, int) else known:
+                if 0 < moments[at] <= moment:
+                    pair = (at, position) if other < number else (position, at)
+                    yield pair, max(own.outcomes[position], partner.outcomes[at])
 
     def _due_of(self, number: int, start: int, stop: int, moment: int) -> Iterator[tuple[tuple[int, ...], int]]:
         """The combinations whose last member was resolved in this stretch, each with its outcome of now."""
@@ -169,9 +252,3 @@ class MatchCursor:
                         break
                 else:
                     yield chosen, max(factor.outcomes[at] for factor, at in zip(factors, chosen, strict=True))
-
-
-def _shared(factor: _Factor, places: tuple[int, ...], position: int) -> _Shared:
-    if len(places) == 1:
-        return factor.values[places[0]][position]
-    return tuple(factor.values[place][position] for place in places)

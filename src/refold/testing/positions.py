@@ -265,18 +265,24 @@ class Positions:
             ]
         return self._flat[group]
 
-    def forebears(self, block: int, part: Part) -> Iterator[Forebear]:
+    def forebears(self, block: int, part: Part, *, folded: bool = False) -> Iterator[Forebear]:
         """The runs from which one with this key descends, or with a key that begins like this.
 
-        Of those whose axes end on the way, and whose outputs it gets folded, it does not descend.
+        Where folds lie between (`folded`), it descends only from the runs that gave the items in its key: of the others
+        it gets what they fold to, and that happens or does not.
         """
         for edge in _iterating(self.plan.blocks[block]):
             seen = {at: part[column] for at, column in enumerate(edge.columns) if column in part}
-            item = seen.pop(len(edge.columns) - 1, None) if edge.kind in {EdgeKind.ITEMS, EdgeKind.FLAT} else None
-            folded = edge.kind in {EdgeKind.ITEMS, EdgeKind.FLAT} and item is None
-            if len(seen) == len(self.plan.blocks[edge.upstream].axes) and not folded:
-                yield Forebear(edge.upstream, tuple(index for _, index in sorted(seen.items())), item)
-            yield from self.forebears(edge.upstream, seen)
+            upstream = edge.upstream
+            whole = len(self.plan.blocks[upstream].axes)
+            if edge.kind is EdgeKind.ITEMS and len(seen) > whole:
+                yield Forebear(upstream, tuple(seen[place] for place in range(whole)), seen.pop(whole))
+            elif edge.kind is EdgeKind.FLAT:
+                seen.pop(len(edge.columns) - 1, None)
+            elif edge.kind is not EdgeKind.ITEMS and len(seen) == whole and not folded:
+                yield Forebear(upstream, tuple(seen[place] for place in range(whole)), None)
+            ends = edge.kind is EdgeKind.FLAT or edge.reduces or len(seen) < whole
+            yield from self.forebears(upstream, seen, folded=folded or ends)
 
     def doomed(self, block: int, key: Key) -> bool:
         """Whether a generator has failed that gave an item to start the run with, or one further up (design 2.8)."""
