@@ -7,15 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from refold.testing.lab import Lab, load, statuses, values
 
 from refold.api.reading import RunReader
+from refold.api.running import RunOptions, run_pipeline
 from refold.api.wiring import ExecutorKind
+from refold.testing.lab import Lab, load, values
 
 KINDS = pytest.mark.parametrize("kind", [ExecutorKind.INLINE, ExecutorKind.PROCESSES], ids=str)
 CHILDREN = 6
@@ -43,6 +43,11 @@ def spoilt(lab: Lab) -> Spoilt:
         return lab.run(kind)
 
     return run
+
+
+def run_in_one_process(lab: Lab, kind: ExecutorKind) -> RunReader:
+    """So that all children meet what one of them has done to its process."""
+    return lab.read(run_pipeline(lab.pipeline, RunOptions(executor=kind, workers=1)).id)
 
 
 def only_the_guilty_paid(reader: RunReader) -> str:
@@ -116,7 +121,7 @@ def raised(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     lab.add("load", load(f"[{names!r}, [{{'block_uuid': name}} for name in {names!r}]]"), dynamic=True)
     branches = "".join(f"    if name == {name!r}:\n        {body}\n" for name, (body, _) in RAISING.items())
     lab.add("child", f"{IMPORTS}{CLASSES}@transformer\ndef child(name):\n{branches}    return name\n", ["load"])
-    return lab.run(request.param)
+    return run_in_one_process(lab, request.param)
 
 
 @pytest.mark.parametrize("name", RAISING)
@@ -186,19 +191,13 @@ def test_a_worker_is_missed_though_a_process_that_it_forked_lives_on(spoilt: Spo
         os.kill(int(pid.read_text(encoding="utf-8")), signal.SIGKILL)
 
 
-def test_workers_that_die_of_the_run_itself_are_not_started_for_ever(lab: Lab) -> None:
-    lab.add("load", load("[1]"), dynamic=True)
-    lab.add("child", "@transformer\ndef child(n):\n    return n\n", ["load"])
-    (lab.project.path / "msgspec.py").write_text("import os\nos._exit(5)\n", encoding="utf-8")
-    all_runs = lab.run(ExecutorKind.PROCESSES)
-    assert statuses(all_runs, "child") == {"0": "completed"}, "a module of the project hides none of ours"
-
-
 # Forks.
 
 FORKING: Mapping[str, str] = {
     "returns": "os.fork()",
-    "exits": "pid = os.fork()\nif pid == 0:\n    sys.exit(3)\nassert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3",
+    "exits": (
+        "pid = os.fork()\nif pid == 0:\n    sys.exit(3)\nassert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3"
+    ),
     "raises": (
         "pid = os.fork()\nif pid == 0:\n    raise ValueError('from the fork')\n"
         "assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1"
@@ -222,7 +221,7 @@ def test_a_forked_process_ends_with_the_childs_code_and_repeats_nothing(
     )
     lab.add("load", load(f"list(range({CHILDREN}))"), dynamic=True)
     lab.add("child", code, ["load"])
-    all_completed(lab.run(kind))
+    all_completed(run_in_one_process(lab, kind))
     assert sorted(ran.read_text(encoding="utf-8").split()) == [str(number) for number in range(CHILDREN)]
 
 
@@ -301,7 +300,7 @@ def test_an_alarm_that_a_child_leaves_behind_interrupts_no_sibling(lab: Lab, kin
         "    signal.setitimer(signal.ITIMER_REAL, 0.05) if number == 0 else signal.pause()\n    return number\n",
         ["load"],
     )
-    reader = lab.run(kind)
+    reader = run_in_one_process(lab, kind)
     assert values(reader, "child") == {"0": 0, "1": 1}
 
 
@@ -315,7 +314,7 @@ def test_a_timeout_holds_after_a_sibling_has_taken_its_signal(lab: Lab, kind: Ex
         ["load"],
         timeout=0.2,
     )
-    reader = lab.run(kind)
+    reader = run_in_one_process(lab, kind)
     assert values(reader, "child") == {"0": 0}
     (failure,) = reader.failures()
     assert "ran longer than its timeout of 0.2 seconds" in failure.error
@@ -326,15 +325,3 @@ def test_threads_that_outlive_their_child_keep_no_run_from_its_end(spoilt: Spoil
         "threading.Thread(target=time.sleep, args=(600,)).start()\nthreading.Thread(target=print, daemon=True).start()"
     )
     all_completed(spoilt(body, ExecutorKind.PROCESSES))
-
-
-@pytest.fixture
-def limited_files() -> Iterator[None]:
-    """No process may be started: there is no descriptor left for its connection."""
-    import resource
-
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 4, before[1]))
-    yield
-    with suppress(ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -271,6 +271,8 @@ class FlatSpace:
         """Its index under that, in key order."""
         self.base = array("I")
         """Its position among all the items of the dynamic block."""
+        self.doomed: set[int] = set()
+        """Outer positions of which a forebear failed after it had given them."""
         self._groups: dict[int, int] = {}
         """How many items each outer position has, of those that are judged; -1 where there will be none."""
         self._order: Sequence[int] = range(0)

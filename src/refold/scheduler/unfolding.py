@@ -282,6 +282,9 @@ class Unfolding:
         found: list[tuple[Space, tuple[Range, ...]]] = []
         nested: list[ItemSpace | FlatSpace] = [block.items for block in self.state.blocks if block.items is not None]
         nested += self.state.flats
+        for flat in self.state.flats:
+            if flat.outer is space:
+                flat.doomed |= doomed
         found += [
             (child, gather(position for position, at in enumerate(child.parent) if at in doomed))
             for child in nested
@@ -349,8 +352,9 @@ class Unfolding:
             first = flat.fill(group, base)
             self.grow(flat, len(base))
             block = self.state.blocks[fold.block.plan.number]
+            verdict = Verdict.FAILED if group in flat.doomed else Verdict.GOOD
             for downstream in block.readers[block.folds.index(fold)] if base else ():
-                self._resolve(downstream, first, first + len(base), Verdict.GOOD)
+                self._resolve(downstream, first, first + len(base), verdict)
         for other in self.state.folds:
             if other.levels is not None and not isinstance(other.block.space, ItemSpace):
                 other.recheck()

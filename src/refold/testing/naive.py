@@ -128,6 +128,8 @@ class _Evaluator:
         """What the run comes to if it is always in time."""
         if self.positions.surplus(block, key):
             return Expected(Status.FAILED, allowed=frozenset({Status.FAILED}))
+        if self.positions.barred(block, key):
+            return Expected(Status.UPSTREAM_FAILED, allowed=frozenset({Status.UPSTREAM_FAILED}))
         inputs = [self.input(source) for source in self.script.sources(block, key)]
         statuses = {given.status for given in inputs} | {self.awaited(*run) for run in self.script.awaited(block, key)}
         for stops in (Status.UPSTREAM_FAILED, Status.CONDITION_FAILED):
@@ -152,10 +154,7 @@ class _Evaluator:
         match edge.kind:
             case EdgeKind.ITEMS:
                 assert source.item is not None
-                result = self.run(edge.upstream, source.key)
-                if result.status in BROKEN and self.script.plan.blocks[edge.upstream].batch_mode:
-                    return _Input(Status.UPSTREAM_FAILED)
-                return _Input(Status.COMPLETED, item_of(result.value, source.item))
+                return _Input(Status.COMPLETED, item_of(self.run(edge.upstream, source.key).value, source.item))
             case EdgeKind.FLAT:
                 assert source.item is not None
                 key, item = self.positions.flat_items(group)[source.item]

@@ -286,9 +286,16 @@ class Positions:
 
     def doomed(self, block: int, key: Key) -> bool:
         """Whether a generator has failed that gave an item to start the run with, or one further up (design 2.8)."""
+        return self._bereft(block, key, batch_mode=False)
+
+    def barred(self, block: int, key: Key) -> bool:
+        """The same of a dynamic block in batch mode: then the run is one of those that were never to start."""
+        return self._bereft(block, key, batch_mode=True)
+
+    def _bereft(self, block: int, key: Key, *, batch_mode: bool) -> bool:
         return any(
             forebear.item is not None
-            and not self.plan.blocks[forebear.block].batch_mode
+            and self.plan.blocks[forebear.block].batch_mode is batch_mode
             and self.facts.status(forebear.block, forebear.key) in BROKEN
             for forebear in self.forebears(block, dict(enumerate(key)))
         )
