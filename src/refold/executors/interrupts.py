@@ -116,5 +116,5 @@ def _exit_code(error: BaseException | None) -> int:
         return 0
     if isinstance(error, SystemExit) and isinstance(error.code, int | None):
         return error.code or 0
-    print(error if isinstance(error, SystemExit) else failure_of(error).traceback, file=sys.stderr)
+    print(error if isinstance(error, SystemExit) else failure_of(error).traceback.rstrip(), file=sys.stderr)
     return 1

@@ -159,13 +159,24 @@ class FoldState:
         stand = block.space.group(group)
         if stand.broken:
             return False
-        if not stand.over or self._over.get(group, 0) < stand.size:
+        if not stand.over or self._over.get(group, 0) < stand.size or (not stand.size and self._held_back(group)):
             return None
         if not self._broken.get(group):
             return True
         if block.plan.tolerance is None:
             return False
         return block.tolerated if block.settled else None
+
+    def _held_back(self, group: int) -> bool:
+        """Whether an outer item of an empty group waits for its producer to complete (batch mode).
+
+        Where the group has runs, they have waited for it.
+        """
+        for space, positions in self.outer.axes((group,)):
+            producer = space.producer
+            if producer.plan.batch_mode and not all(producer.is_over(space.run_of(at)) for at in positions if at >= 0):
+                return True
+        return False
 
     def members(self, group: int) -> Sequence[int]:
         """All runs of a group, in key order; of a group that is not complete, as many as are known to come first."""

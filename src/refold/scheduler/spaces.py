@@ -216,6 +216,10 @@ class ItemSpace:
                 self.by_run.setdefault(producing, array("I")).append(position)
         return self.items_of(run)[index]
 
+    def run_of(self, position: int) -> int:
+        """The run that gave an item."""
+        return self.parent[position]
+
     def stored(self, positions: Sequence[int]) -> Sequence[int]:
         """Where these items stand among all the items of the dynamic block."""
         return positions
@@ -306,6 +310,10 @@ class FlatSpace:
     def give_up(self, outer: int) -> None:
         """An outer position will have no items: a run of it did not complete."""
         self._groups[outer] = -1
+
+    def run_of(self, position: int) -> int:
+        """The run that gave an item."""
+        return self.items.parent[self.base[position]]
 
     def stored(self, positions: Sequence[int]) -> Sequence[int]:
         """Where these items stand among all the items of the dynamic block."""
