@@ -129,7 +129,7 @@ def raised(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.mark.parametrize("name", RAISING)
 def test_a_child_fails_by_what_it_did_and_the_next_one_does_not(raised: RunReader, name: str) -> None:
-    errors = {run: failure.error for failure in raised.failures() for run in failure.block_runs}
+    errors: dict[str, str] = {run: failure.error for failure in raised.failures() for run in failure.block_runs}
     assert RAISING[name][1] in errors[f"child:{name}"]
     assert "refold_block_" not in errors[f"child:{name}"]
     assert raised.output(f"child:after one that {name}") == f"after one that {name}"

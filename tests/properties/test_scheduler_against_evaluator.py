@@ -9,19 +9,20 @@ from collections.abc import Iterable
 
 import pytest
 
-from refold.model.block import RetryPolicy
+from refold.model.block import Join, RetryPolicy, Tolerance
 from refold.model.keys import Key
+from refold.scheduler import folds
 from refold.scheduler.commands import Command, RunBatch
 from refold.scheduler.decide import decide
-from refold.scheduler.events import Event, ItemsArrived
-from refold.scheduler.plan import Plan
+from refold.scheduler.events import Event, ItemsArrived, Wait
+from refold.scheduler.plan import Edge, EdgeKind, Plan
 from refold.scheduler.ranges import count, numbers
 from refold.scheduler.state import State
 from refold.scheduler.status import Status
 from refold.testing.drafts import Draft, draft_plan
 from refold.testing.naive import Evaluation, Observation, agree, evaluate
 from refold.testing.random_pipelines import random_script
-from refold.testing.scripted import Act, Habits, Script
+from refold.testing.scripted import Act, Habits, Script, Value
 from refold.testing.simulation import Simulation
 
 
@@ -37,8 +38,17 @@ class Scheduler:
     def key(self, block: int, run: int) -> Key:
         return self.state.key(block, run)
 
+    def group_key(self, block: int, fold: int, group: int) -> Key:
+        return self.state.group_key(block, fold, group)
+
     def validate(self) -> None:
         self.state.validate()
+
+
+@pytest.fixture(autouse=True)
+def short_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers fold a few runs at a time, so that it happens in small pipelines."""
+    monkeypatch.setattr(folds, "SHORTEST", 2)
 
 
 class Buffering(Scheduler):
@@ -87,19 +97,31 @@ def check_totals(script: Script, expected: Evaluation, state: State) -> None:
 def check_numbering(script: Script, state: State) -> None:
     """Runs in key order, and what each reads, as the engine asks for it."""
     for block in script.plan.blocks:
-        keys = [state.key(block.number, run) for run in state.order(block.number)]
+        order = state.order(block.number)
+        keys = [state.key(block.number, run) for run in order]
         assert keys == sorted(set(keys)), f"{block.uuid}: runs in key order"
-        everything = ((0, len(keys)),) if keys else ()
+        runs = [run for run in order if not state.is_surplus(block.number, run)]
         for position, edge in enumerate(block.edges):
             if edge.iterates:
-                space = state.blocks[edge.upstream].output_space
-                read = [space.key(at) for at in numbers(state.inputs(block.number, position, everything))]
-                by_law = [
-                    source.key if source.item is None else (*source.key, source.item)
-                    for run in range(len(keys))
-                    for source in [script.sources(block.number, state.key(block.number, run))[position]]
-                ]
-                assert read == by_law, f"{block.uuid}: what its runs read of {script.plan.blocks[edge.upstream].uuid}"
+                read = state.inputs(block.number, position, tuple((run, run + 1) for run in runs))
+                by_law = [script.sources(block.number, state.key(block.number, run))[position] for run in runs]
+                assert [seen_key(state, edge, at) for at in numbers(read)] == [
+                    source.key if source.item is None else (*source.key, source.item) for source in by_law
+                ], f"{block.uuid}: what its runs read of {script.plan.blocks[edge.upstream].uuid}"
+
+
+def seen_key(state: State, edge: Edge, at: int) -> Key:
+    """The key of what stands at a position of what an edge lets see."""
+    if edge.kind is EdgeKind.FLAT:
+        return state.flat(edge.upstream, edge.levels).key(at)
+    if edge.kind is EdgeKind.ITEMS:
+        items = state.blocks[edge.upstream].items
+        assert items is not None
+        return items.key(at)
+    if edge.reduces:
+        assert edge.fold is not None
+        return state.group_key(edge.upstream, edge.fold, at)
+    return state.key(edge.upstream, at)
 
 
 def check_all(seeds: Iterable[int], *, cancel: bool = False) -> None:
@@ -124,6 +146,17 @@ def test_ten_thousand_more_pipelines_end_as_the_law_says(first: int) -> None:
     check_all(range(first, first + 100), cancel=True)
 
 
+def results_in_every_order(script: Script) -> dict[tuple[str, Key], tuple[Status, Value]]:
+    """What the runs come to, which is the same in each of thirty histories."""
+    ends = [drive(script, seed)[1] for seed in range(30)]
+    results = [
+        {(block, key): (seen.status, seen.value) for block, runs in end.runs.items() for key, seen in runs.items()}
+        for end in ends
+    ]
+    assert all(other == results[0] for other in results)
+    return results[0]
+
+
 def test_one_pipeline_ends_the_same_in_every_order_of_events() -> None:
     script = Script(
         draft_plan(
@@ -142,14 +175,51 @@ def test_one_pipeline_ends_the_same_in_every_order_of_events() -> None:
         ),
         seed=5,
     )
-    ends = [drive(script, seed)[1] for seed in range(30)]
-    results = [
-        {(block, key): (seen.status, seen.value) for block, runs in end.runs.items() for key, seen in runs.items()}
-        for end in ends
-    ]
-    assert len(results[0]) > 20
-    assert {status for status, _ in results[0].values()} >= {Status.COMPLETED, Status.CONDITION_FAILED}
-    assert all(other == results[0] for other in results)
+    results = results_in_every_order(script)
+    assert len(results) > 20
+    assert {status for status, _ in results.values()} >= {Status.COMPLETED, Status.CONDITION_FAILED}
+
+
+def test_joins_and_folds_and_flat_axes_come_out_the_same_in_every_order_of_events() -> None:
+    script = Script(
+        draft_plan(
+            Draft("days", dynamic=True),
+            Draft("users", ("days",), dynamic=True, strategy="sum", levels=1, children=("clean", "flat")),
+            Draft("clean", ("users",), strategy="sum", levels=1, tolerance=Tolerance(percent=50.0)),
+            Draft("daily", ("clean",), reduces=("clean",)),
+            Draft("pairs", ("daily", "users"), join=Join.ALIGN),
+            Draft("zipped", ("clean", "daily"), join=Join.ZIP, dynamic=True),
+            Draft("all", ("zipped", "clean"), reduces=("zipped", "clean")),
+        ),
+        (
+            Habits(items=(3, 3)),
+            Habits(items=(1, 4), fails=0.3),
+            Habits(fails_for_good=0.1, returns_list=0.5),
+            Habits(),
+            Habits(returns_none=0.3),
+            Habits(items=(0, 3)),
+            Habits(),
+        ),
+        seed=3,
+    )
+    results = results_in_every_order(script)
+    assert len(results) > 20
+    assert results["daily", (0,)][1] != results["daily", (1,)][1]
+
+
+def test_children_of_items_that_name_each_other_wait_in_every_order_of_events() -> None:
+    """Each item names the one behind it, so that nothing starts before the last one has come."""
+    plan = draft_plan(
+        Draft("days", dynamic=True, buffer_items=1, retry=RetryPolicy(retries=2)),
+        Draft("first", ("days",)),
+        Draft("second", ("days",)),
+        Draft("total", ("first", "second"), reduces=("first", "second")),
+    )
+    waits = [Wait(item, None, item + 1) for item in range(5)] + [Wait(item, 1, item + 1) for item in range(5)]
+    acts: dict[tuple[str, Key], Act] = {("days", ()): Act(items=6, failing=(2, 4), waits=tuple(waits))}
+    for seed in range(100):
+        _, observed, _ = drive(Script(plan, fixed=acts | {("first", ()): Act(), ("second", ()): Act()}), seed)
+        assert {seen.status for seen in observed.runs["second"].values()} == {Status.COMPLETED}
 
 
 @pytest.mark.parametrize("batch_mode", [False, True])

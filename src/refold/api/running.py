@@ -28,6 +28,7 @@ from refold.engine.engine import Engine, Observer
 from refold.engine.ownership import is_alive, this_process
 from refold.engine.pipeline_run import LEASE_SECONDS, RunSetup
 from refold.errors import BadInputError, LeaseError
+from refold.executors.processes import ProcessExecutor
 from refold.model.block import JsonValue
 from refold.model.keys import BlockUuid, Key, RunId
 from refold.model.pipeline import Pipeline
@@ -215,7 +216,7 @@ def _drive(
         engine.cancel_all()
         executor.interrupt()
 
-    with cancelled_by_ctrl_c(cancel):
+    with cancelled_by_ctrl_c(cancel, executor.kill if isinstance(executor, ProcessExecutor) else _nothing):
         try:
             if new is not None:
                 store.create(new)
@@ -230,24 +231,33 @@ def _drive(
     return store.get(setup.context.run)
 
 
+def _nothing() -> None:
+    """There is nothing to do."""
+
+
 @contextmanager
-def cancelled_by_ctrl_c(cancel: Callable[[], None]) -> Iterator[None]:
+def cancelled_by_ctrl_c(cancel: Callable[[], None], die: Callable[[], None] = _nothing) -> Iterator[None]:
     """Ctrl-C, SIGTERM and the end of the terminal (SIGHUP, unless `nohup` ignores it) call `cancel`.
 
-    A second Ctrl-C or SIGTERM ends this process. In the main thread alone; processes that a block forks end of them.
+    A second Ctrl-C or SIGTERM calls `die` and ends this process. In the main thread alone; processes that a block forks
+    end of the first one.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     process = os.getpid()
+    asked: set[int] = set()
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         if os.getpid() != process:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
+        if number in asked:
+            die()
+            os._exit(128 + number)
         if number != signal.SIGHUP:  # a terminal may say more than once that it is gone
-            signal.signal(number, _die)
+            asked.add(number)
         cancel()
 
     numbers = [signal.SIGINT, signal.SIGTERM]
@@ -260,10 +270,6 @@ def cancelled_by_ctrl_c(cancel: Callable[[], None]) -> Iterator[None]:
         for number, handler in before.items():
             if handler is not None:  # else not Python's: it cannot be given back
                 signal.signal(number, handler)
-
-
-def _die(number: int, _frame: FrameType | None) -> None:
-    os._exit(128 + number)
 
 
 __all__ = ["LeaseError", "RunOptions", "is_interrupted", "release_dead", "request_cancel", "retry_run", "run_pipeline"]

@@ -111,6 +111,11 @@ class ProcessExecutor:
         """
         self._interrupted = True
 
+    def kill(self) -> None:
+        """Ends all workers at once, whatever they do; this process is about to end, too. From a signal handler."""
+        for worker in (*self._workers, *self._leaving):
+            worker.process.kill()
+
     def wait(self, timeout: float | None) -> list[Report]:
         """Reports, as soon as there are any; raises RefoldError when workers cannot be started, or do not live."""
         self._share()

@@ -25,7 +25,16 @@ from refold.scheduler.commands import End
 from refold.scheduler.status import Status
 from refold.testing.naive import Observation, Seen
 from refold.testing.scripted import Script, item_of
-from refold.testing.scripted_executor import Deeds, Place, Played, ScriptedExecutor, as_value, input_kinds
+from refold.testing.scripted_executor import (
+    Deeds,
+    Place,
+    Played,
+    ScriptedExecutor,
+    as_value,
+    edge_folding,
+    folding_of,
+    input_kind,
+)
 from refold.testing.simulated_clock import SimulatedClock
 
 COMPLETE = frozenset({Status.COMPLETED, Status.COMPLETED_FALSE})
@@ -185,7 +194,9 @@ class EngineSimulation:
             language=Language.PYTHON,
             source=Source(block.uuid, Path("/nowhere"), ""),
             configuration={},
-            inputs=input_kinds(script, number),
+            inputs=tuple(map(input_kind, block.edges)),
             axes=len(block.axes),
             dynamic=block.dynamic,
+            foldings=tuple(edge_folding(script, edge) for edge in block.edges),
+            folds_own=folding_of(script, number, computed=True) if any(f.computed for f in block.folds) else None,
         )

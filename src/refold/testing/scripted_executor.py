@@ -12,30 +12,38 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from refold.executors.batch_inputs import reduced_list
-from refold.model.keys import Key, RunId
+from refold.model.block import LIST
+from refold.model.keys import BlockUuid, Key, RunId
 from refold.outputs import MemoryOutputStore
 from refold.ports.executor import (
     Batch,
     BlockTask,
     Failure,
     Finished,
+    FoldBatch,
+    Folding,
     InputKind,
+    NamedWait,
+    Partial,
     Paused,
     Produced,
     Report,
     RunContext,
+    Spans,
 )
 from refold.ports.output_store import ChunkRef, Item, Output
-from refold.scheduler.commands import Pull, RunBatch
-from refold.scheduler.events import ItemsArrived, Outcome, ProducerPaused, RunsFinished
+from refold.scheduler.commands import Fold, Pull, RunBatch
+from refold.scheduler.events import Folded, ItemsArrived, Outcome, ProducerPaused, RunsFinished
+from refold.scheduler.plan import Edge, EdgeKind
 from refold.scheduler.ranges import numbers
-from refold.testing.scripted import Act, Attempt, Script, Value, item_of
+from refold.testing.scripted import Act, Attempt, Script, Value, contributed, folded, item_of, partly_folded
 from refold.testing.simulated_clock import SimulatedClock
-from refold.testing.simulated_executor import Handed, SimulatedExecutor
+from refold.testing.simulated_executor import ExecutorEvent, Handed, SimulatedExecutor
 
 Place = tuple[RunId, str, Key]
 """A block run: its pipeline run, its block's uuid, its key."""
+Record = tuple[ChunkRef, int]
+"""A record of the output store: its chunk, and its position there."""
 _FAILURES = frozenset({Outcome.FAILED, Outcome.FAILED_FOR_GOOD})
 
 
@@ -60,6 +68,8 @@ class Deeds:
     """What the items of dynamic runs are made of."""
     batches: list[tuple[float, RunId, str]] = field(default_factory=list)
     """When batches came, for which run and block."""
+    folds: Counter[tuple[RunId, str]] = field(default_factory=Counter)
+    """How many stretches of a block's runs were folded ahead."""
 
 
 class ScriptedExecutor:
@@ -83,6 +93,7 @@ class ScriptedExecutor:
         self._workers = SimulatedExecutor(chance, slots, losses)
         self._tasks: dict[RunId, Sequence[BlockTask]] = {}
         self._batches: dict[int, Batch] = {}
+        self._folds: dict[int, FoldBatch] = {}
         self._attempts: dict[int, list[Attempt]] = {}
         """What the runs of a batch were going to do."""
         self._deaths: Counter[Place] = Counter()
@@ -116,6 +127,11 @@ class ScriptedExecutor:
             self._check_known(batch, position, known)
             self._workers.knows(batch.id, position, len(known) // 8)
 
+    def submit_fold(self, batch: FoldBatch) -> None:
+        """Takes a fold."""
+        self._folds[batch.id] = batch
+        self._workers.take_fold(Fold(batch.id, 0, 0, ()))
+
     def pull(self, batch: int, position: int, items: int, size: int) -> None:
         """Lets a producer give more."""
         self._pulls[batch, position] += 1
@@ -142,9 +158,8 @@ class ScriptedExecutor:
 
     def close_run(self, run: RunId) -> None:
         """The pipeline run is over; nothing of it may be under way."""
-        assert not [batch for batch in self._batches.values() if batch.run == run], (
-            "the run ends with batches under way"
-        )
+        under_way = [*self._batches.values(), *self._folds.values()]
+        assert not [batch for batch in under_way if batch.run == run], "the run ends with batches under way"
 
     def close(self) -> None:
         """Nothing is left to end."""
@@ -170,20 +185,40 @@ class ScriptedExecutor:
 
     def _value(self, batch: Batch, position: int) -> Value:
         """What a run returns, made of its inputs as they are stored."""
-        played = self._runs[batch.run]
-        inputs: list[Value] = []
-        for kind, spans in zip(self._task(batch).inputs, batch.inputs, strict=True):
-            records = [(span, at) for span in spans for at in range(span.start, span.stop)]
-            read = played.outputs.read
-            if kind is InputKind.REDUCED:
-                inputs.append(as_value(reduced_list([read(span.chunk).output(at) for span, at in records])))
-                continue
-            expected = 1 if kind is InputKind.STATIC else batch.length
-            assert len(records) == expected, f"{len(records)} records for {expected} runs"
-            span, at = records[0 if kind is InputKind.STATIC else position]
-            chunk = read(span.chunk)
-            inputs.append(as_value(chunk.item(at).value if kind is InputKind.ITEM else chunk.output(at).value))
-        return played.script.output(batch.block, self._place(batch, position)[2], inputs)
+        inputs = [self._input(batch, number, position) for number in range(len(batch.inputs))]
+        return self._runs[batch.run].script.output(batch.block, self._place(batch, position)[2], inputs)
+
+    def _input(self, batch: Batch, number: int, position: int) -> Value:
+        kind, records = self._task(batch).inputs[number], _records(batch.inputs[number])
+        if kind in {InputKind.REDUCED, InputKind.GROUP}:
+            grouping, folding = batch.groupings[number], self._task(batch).foldings[number]
+            assert grouping is not None, "a fold says how its records are shared out"
+            assert folding is not None, "a fold says how it is done"
+            assert len(grouping.records) == (1 if kind is InputKind.REDUCED else batch.length), "a group for each run"
+            assert sum(grouping.records) == len(records), "every record belongs to a group"
+            group = 0 if kind is InputKind.REDUCED else position
+            start = sum(grouping.records[:group])
+            records = records[start : start + grouping.records[group]]
+            return self._fold(batch.run, records, grouping.partials[group], folding)
+        expected = 1 if kind is InputKind.STATIC else batch.length
+        assert len(records) == expected, f"{len(records)} records for {expected} runs"
+        record = records[0 if kind is InputKind.STATIC else position]
+        return self._read(batch.run, record, item=kind is InputKind.ITEM)
+
+    def _read(self, run: RunId, record: Record, *, item: bool) -> Value:
+        chunk = self._runs[run].outputs.read(record[0])
+        return as_value(chunk.item(record[1]).value if item else chunk.output(record[1]).value)
+
+    def _fold(self, run: RunId, records: Sequence[Record], partials: int, folding: Folding) -> Value:
+        """What one group folds to: what workers made of its first runs, then the others."""
+        assert partials <= 1 or not folding.cumulative, "a partial that holds the ones before stands alone"
+        assert not partials or folding.strategy != LIST, "nobody folds a list"
+        texts = [str(self._read(run, record, item=False)) for record in records[:partials]]
+        return folded(self._contributions(run, records[partials:], folding), folding.strategy != LIST, texts)
+
+    def _contributions(self, run: RunId, records: Sequence[Record], folding: Folding) -> list[Value]:
+        values = [self._read(run, record, item=folding.items) for record in records]
+        return values if folding.items else [part for value in values for part in contributed(value)]
 
     def _item(self, batch: Batch, position: int, index: int) -> Item:
         name = self._deeds.names[self._place(batch, position)] = self._value(batch, position)
@@ -204,16 +239,37 @@ class ScriptedExecutor:
         items = [self._item(batch, position, index) for index in range(len(known) // 8)]
         assert self._store(batch.run, items, ())[1] == known, "fingerprints of the items that were given"
 
-    def _report(self, event: ItemsArrived | ProducerPaused | RunsFinished) -> Report:
+    def _report(self, event: ExecutorEvent) -> Report:
+        if isinstance(event, Folded):
+            return self._partial(self._folds.pop(event.block), ok=event.ok)
         batch = self._batches[event.block]
         if isinstance(event, ItemsArrived):
             items = [self._item(batch, event.run, index) for index in range(event.start, event.stop)]
             chunk, fingerprints, named = self._store(batch.run, items, ())
             length = event.stop - event.start
-            return Produced(batch.id, event.run, event.start, length, chunk, 0, named, fingerprints, event.size)
+            uuids = [block.uuid for block in self._runs[batch.run].script.plan.blocks]
+            waits = tuple(
+                NamedWait(wait.item, None if wait.block is None else uuids[wait.block], wait.target)
+                for wait in event.waits
+            )
+            return Produced(batch.id, event.run, event.start, length, chunk, 0, named, fingerprints, event.size, waits)
         if isinstance(event, ProducerPaused):
             return Paused(batch.id, event.run, self._pulls[batch.id, event.run])
         return self._finished(batch, event)
+
+    def _partial(self, batch: FoldBatch, *, ok: bool) -> Partial:
+        """What a worker made of a stretch, on top of what it had been given of those before it."""
+        if not ok:
+            return Partial(batch.id, failure=Failure("Lost: its worker died", "Lost", ""))
+        task = self._tasks[batch.run][batch.block]
+        folding = task.folds_own
+        assert folding is not None, "what workers fold says how"
+        assert folding.cumulative or not batch.before, "partials of stretches stand side by side"
+        before = [str(self._read(batch.run, record, item=False)) for record in _records(batch.before)]
+        assert len(before) <= 1, "one partial holds all before it"
+        text = partly_folded(before, self._contributions(batch.run, _records(batch.records), folding))
+        self._deeds.folds[batch.run, task.block] += 1
+        return Partial(batch.id, self._store(batch.run, (), (text,))[0], len(text))
 
     def _finished(self, batch: Batch, event: RunsFinished) -> Finished:
         dynamic = self._task(batch).dynamic
@@ -245,6 +301,10 @@ class ScriptedExecutor:
             del self._batches[batch.id], self._left[batch.id]
 
 
+def _records(spans: Spans) -> list[Record]:
+    return [(span.chunk, at) for span in spans for at in range(span.start, span.stop)]
+
+
 def as_value(stored: object) -> Value:
     """A value as scripts have it: lists are tuples there."""
     if isinstance(stored, list):
@@ -253,15 +313,28 @@ def as_value(stored: object) -> Value:
     return stored
 
 
-def input_kinds(script: Script, block: int) -> tuple[InputKind, ...]:
-    """What each upstream gives to a run of this block."""
-    kinds = []
-    for edge in script.plan.blocks[block].edges:
-        upstream = script.plan.blocks[edge.upstream]
-        if edge.reduces:
-            kinds.append(InputKind.REDUCED)
-        elif upstream.dynamic:
-            kinds.append(InputKind.ITEM)
-        else:
-            kinds.append(InputKind.CHILD if upstream.axes else InputKind.STATIC)
-    return tuple(kinds)
+def input_kind(edge: Edge) -> InputKind:
+    """What an upstream gives to a run over this edge."""
+    match edge.kind:
+        case EdgeKind.FOLDED:
+            return InputKind.GROUP if edge.iterates else InputKind.REDUCED
+        case EdgeKind.ITEMS | EdgeKind.FLAT:
+            return InputKind.ITEM
+        case EdgeKind.RUNS:
+            return InputKind.CHILD
+        case EdgeKind.BROADCAST:
+            return InputKind.STATIC
+
+
+def folding_of(script: Script, number: int, *, computed: bool) -> Folding:
+    """How a block's runs are folded; partials of every other block hold all before them, so both kinds are met."""
+    block = script.plan.blocks[number]
+    strategy = ("sum", "concat")[number % 2] if computed else LIST
+    return Folding(BlockUuid(block.uuid), items=block.dynamic, strategy=strategy)
+
+
+def edge_folding(script: Script, edge: Edge) -> Folding | None:
+    """How what comes over this edge is folded, if it is."""
+    if edge.fold is None:
+        return None
+    return folding_of(script, edge.upstream, computed=script.plan.blocks[edge.upstream].folds[edge.fold].computed)

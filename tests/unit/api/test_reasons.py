@@ -18,7 +18,8 @@ from refold.engine.pipeline_run import LEASE_SECONDS
 from refold.errors import NotFoundError, PipelineRunError
 from refold.model.block import JsonValue
 from refold.model.keys import BlockUuid, RunId, decode_key
-from refold.ports.run_store import NewRun, RunStatus, WriteBatch
+from refold.ports.run_store import FailureRow, NewRun, RunStatus, WriteBatch
+from refold.scheduler.status import Status
 
 MakePipeline = Callable[[str, Mapping[str, str]], Pipeline]
 
@@ -104,7 +105,27 @@ def test_what_follows_a_failure_names_its_root_across_blocks(market: Pipeline) -
     assert why(market, "after_zip:3").block_runs == ["zipped:3"]
 
 
-def test_a_dynamic_run_that_failed_midway_is_the_root_where_all_of_a_group_completed(market: Pipeline) -> None:
+def test_a_dynamic_run_that_failed_midway_is_the_root_also_where_all_its_children_completed(users: Pipeline) -> None:
+    run(users)
+    store = open_project_store(users.project)
+    with latest(users) as reader:
+        record = reader.record
+        load, save = (store.block_run(record.id, BlockUuid(uuid), b"") for uuid in ("load", "save"))
+    assert load is not None
+    assert save is not None
+    rows = [
+        load._replace(status=Status.FAILED),
+        save._replace(status=Status.UPSTREAM_FAILED, chunk=None, position=None),
+    ]
+    failure = FailureRow(load.block, load.key, "OSError: gone", "OSError: gone", "")
+    lease = store.acquire(record.id, this_process(), 0.0, LEASE_SECONDS)
+    store.finish(lease, WriteBatch(rows=rows, failures=[failure]), RunStatus.FAILED, 1.0)
+    store.close()
+    reason = why(users, "save")
+    assert reason.sentence == "`save` did not run: `load`, which it needs, failed: OSError: gone"
+
+
+def test_a_dynamic_run_that_failed_midway_is_the_root_of_its_groups_failure(market: Pipeline) -> None:
     edit(
         market,
         "orders",
@@ -388,7 +409,7 @@ def test_a_cancelled_run_says_whether_it_had_begun(users: Pipeline) -> None:
         assert row is not None
         lease = store.acquire(reader.record.id, this_process(), 0.0, LEASE_SECONDS)
         for started, text in ((None, "before it began"), (1.0, "while it ran")):
-            rows = [row._replace(status=5, started_at=started)]
+            rows = [row._replace(status=Status.CANCELLED, started_at=started)]
             store.write(lease, WriteBatch(rows=rows), 0.0, LEASE_SECONDS)
             assert explain(reader, "save").sentence == f"`save` was cancelled with the run, {text}"
     store.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -100,9 +101,11 @@ def test_prints_and_logs_go_to_the_terminal(make_pipeline: MakePipeline, capsys:
     )
     run(pipeline)
     capsys.readouterr()
+    before = logging.getLogger().level, [*logging.getLogger().handlers]
     shown(pipeline, "load")
     out, err = capsys.readouterr()
     assert (out, err) == ("printed\n", "logged\n")
+    assert (logging.getLogger().level, logging.getLogger().handlers) == before
 
 
 def test_keywords_and_the_project_are_what_they_were(make_pipeline: MakePipeline) -> None:
@@ -143,7 +146,9 @@ def test_keywords_and_the_project_are_what_they_were(make_pipeline: MakePipeline
     ],
     ids=["list", "generator", "async generator"],
 )
-def test_a_dynamic_block_shows_its_items_and_its_tests_see_them(make_pipeline: MakePipeline, body: str) -> None:
+def test_a_dynamic_block_shows_its_items_and_its_tests_see_them(
+    make_pipeline: MakePipeline, body: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     start = "async def" if "await" in body else "def"
     pipeline = make_pipeline(
         "- {uuid: load, type: data_loader, configuration: {dynamic: true}}",
@@ -153,7 +158,9 @@ def test_a_dynamic_block_shows_its_items_and_its_tests_see_them(make_pipeline: M
         },
     )
     run(pipeline)
+    capsys.readouterr()
     assert shown(pipeline, "load") == [1, 2]
+    assert capsys.readouterr().out == "1/1 tests passed.\n"
 
 
 def test_async_blocks_sensors_conditions_and_tests_run_and_callbacks_do_not(
@@ -236,8 +243,57 @@ def test_a_block_with_another_place_by_now_and_a_run_of_one_block_are_refused(us
         shown(users, "load")
 
 
-def test_a_timeout_does_not_end_it(make_pipeline: MakePipeline) -> None:
-    text = "import signal\n@data_loader\ndef load():\n    return signal.getitimer(signal.ITIMER_REAL)[0]\n"
-    pipeline = make_pipeline("- {uuid: load, type: data_loader, timeout: 60}", {"data_loaders/load.py": text})
+def test_no_timeout_ends_it_or_the_fold_of_its_inputs(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline(
+        """
+        - {uuid: load, type: data_loader, configuration: {dynamic: true}}
+        - uuid: work
+          type: transformer
+          upstream_blocks: [load]
+          configuration: {reduce_output: true, dynamic: {reduce: add}}
+        - {uuid: save, type: data_exporter, upstream_blocks: [work], timeout: 0.000001}
+        """,
+        {
+            "data_loaders/load.py": "@data_loader\ndef load():\n    return [1, 2, 3]\n",
+            "transformers/work.py": """
+                @transformer
+                def work(number):
+                    return number
+                def add(total, number):
+                    return total + number
+                """,
+            "data_exporters/save.py": "@data_exporter\ndef save(total):\n    return total\n",
+        },
+    )
     run(pipeline)
-    assert shown(pipeline, "load") == 0.0
+    [reader] = list_runs(pipeline.project)
+    assert [view.status for view in reader.block_runs("save")] == ["failed"]
+    assert shown(pipeline, "save") == 6
+
+
+def test_items_of_a_dynamic_run_that_failed_and_is_tolerated_are_no_input(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline(
+        """
+        - {uuid: shops, type: data_loader, configuration: {dynamic: true}}
+        - uuid: days
+          type: transformer
+          upstream_blocks: [shops]
+          configuration: {dynamic: {parent: [sale], tolerate: 1}, reduce_output: [whole]}
+        - {uuid: sale, type: transformer, upstream_blocks: [days]}
+        - {uuid: whole, type: transformer, upstream_blocks: [days]}
+        """,
+        {
+            "data_loaders/shops.py": "@data_loader\ndef shops():\n    return ['n', 's']\n",
+            "transformers/days.py": """
+                @transformer
+                def days(shop):
+                    yield shop + "1"
+                    assert shop != "s"
+                    yield shop + "2"
+                """,
+            "transformers/sale.py": "@transformer\ndef sale(day):\n    return day\n",
+            "transformers/whole.py": "@transformer\ndef whole(days):\n    return ' '.join(days)\n",
+        },
+    )
+    run(pipeline)
+    assert shown(pipeline, "whole") == "n1 n2"

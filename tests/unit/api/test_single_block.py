@@ -320,6 +320,37 @@ def test_aligned_upstreams_of_different_runs_meet_at_the_label(make_pipeline: Ma
     assert (result.block_run_uuid, result.shown) == ("both:b", "Bb1")
 
 
+def test_items_below_an_aligned_one_are_named_also_where_they_come_of_another_run(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline(
+        """
+        - {uuid: load, type: data_loader, configuration: {dynamic: true}}
+        - {uuid: left, type: transformer, upstream_blocks: [load]}
+        - {uuid: parts, type: transformer, upstream_blocks: [load], configuration: {dynamic: true}}
+        - {uuid: both, type: custom, upstream_blocks: [left, parts], configuration: {dynamic: {join: align}}}
+        """,
+        {
+            "data_loaders/load.py": """
+                @data_loader
+                def load(**kwargs):
+                    names = kwargs.get("names", ["a", "b"])
+                    return [names, [{"block_uuid": name} for name in names]]
+                """,
+            "transformers/left.py": "@transformer\ndef left(item):\n    return item.upper()\n",
+            "transformers/parts.py": """
+                @transformer
+                def parts(item):
+                    return [[item + "0", item + "1"], [{"block_uuid": "p0"}, {"block_uuid": "p1"}]]
+                """,
+            "custom/both.py": "@custom\ndef both(left, part):\n    return left + part\n",
+        },
+    )
+    run_all(pipeline, "load", "left:b")
+    run_block(pipeline, "load", variables={"names": ["b"]})  # at another index
+    run_all(pipeline, "parts:b")
+    result = run_block(pipeline, "both", "b:p1")
+    assert (result.block_run_uuid, result.shown) == ("both:b:p1", "Bb1")
+
+
 def test_zipped_upstreams_stand_at_one_index_named_by_the_first(market: Pipeline) -> None:
     run_all(market, "users", "regions")
     assert run_block(market, "zipped").shown == "ann in the north"

@@ -41,6 +41,17 @@ def test_a_zip_axis_knows_its_other_side_also_further_down(market: Pipeline) -> 
     assert (plan["zipped"].axes, plan["after_zip"].axes) == (paired, paired)
 
 
+def test_aligned_with_a_block_that_pairs_nothing_an_axis_has_no_other_side(market: Pipeline) -> None:
+    text = "@custom\ndef work(*values):\n    return values\n"
+    for name in ("left", "both"):
+        (market.project.path / "custom" / f"{name}.py").write_text(text)
+    pipeline = market.add_block("left", "custom", upstream=["users"])
+    align: Mapping[str, JsonValue] = {"dynamic": {"join": "align"}}
+    pipeline = pipeline.add_block("both", "custom", upstream=["zipped", "left"], configuration=align)
+    # Three users and four regions are four runs of `zipped`; `left` has but three.
+    assert plan_of(Pipeline.get(pipeline.uuid, pipeline.project))["both"].axes == (AxisSnapshot(USERS),)
+
+
 def test_digests_tell_code_configuration_and_variables_apart(market: Pipeline) -> None:
     before = plan_of(market, a=1)["price"]
     assert plan_of(market, a=1)["price"] == before
