@@ -9,6 +9,7 @@ import pytest
 
 from refold.api.wiring import ExecutorKind
 from refold.errors import PlanError
+from refold.model.block import JsonValue
 from refold.ports.run_store import RunStatus
 from refold.testing.lab import ALL, PASS, Lab, load, statuses, values
 
@@ -197,7 +198,11 @@ def test_names_that_lead_nowhere_start_nothing(lab: Lab, names: list[str], said:
 
 @pytest.mark.parametrize("exceeded", ["fail", "limit"])
 def test_too_many_children_fail_or_are_left_out(lab: Lab, exceeded: str) -> None:
-    limits = {"parent": True, "max_child_block_runs": 2, "on_max_child_block_runs_exceeded": exceeded}
+    limits: dict[str, JsonValue] = {
+        "parent": True,
+        "max_child_block_runs": 2,
+        "on_max_child_block_runs_exceeded": exceeded,
+    }
     lab.add("a", load("[1, 2, 3]"), dynamic=limits)
     lab.add("b", PASS, ["a"])
     reader = lab.run()

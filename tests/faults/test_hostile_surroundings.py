@@ -5,7 +5,6 @@ Small disks are mounted for the tests that want them; where that is not allowed 
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from refold.api.reading import RunReader
 from refold.api.wiring import ExecutorKind
 from refold.errors import StoreError
 from refold.model.pipeline import Pipeline
-from refold.testing.lab import Lab, load, statuses, values
+from refold.testing.lab import PASS, Lab, load, statuses, values
 
 KINDS = pytest.mark.parametrize("kind", [ExecutorKind.INLINE, ExecutorKind.PROCESSES], ids=str)
 EXECUTOR = pytest.mark.parametrize("executor", ["inline", "processes"])
@@ -105,8 +104,11 @@ def test_outputs_that_find_no_room_fail_their_children_and_a_retry_makes_them(
 
 @EXECUTOR
 def test_rows_that_find_no_room_end_the_run_with_the_way_on(lab: Lab, mount: Mount, executor: str) -> None:
-    fan_out(lab)
-    small_disk(mount, "600k", lab.project.data_folder)
+    lab.add("load", load("list(range(20_000))"), dynamic=True)
+    lab.add("child", PASS, ["load"], reduce_output=True)
+    lab.add("total", "@data_exporter\ndef total(numbers):\n    return sum(numbers)\n", ["child"])
+    small_disk(mount, "300k", lab.project.data_folder)
+    small_disk(mount, "64m", lab.project.data_folder / "lab")
     done = refold("run", ".", "lab", "--executor", executor, cwd=lab.project.path)
     assert done.returncode == 1
     assert "disk is full" in done.stderr
@@ -116,7 +118,7 @@ def test_rows_that_find_no_room_end_the_run_with_the_way_on(lab: Lab, mount: Mou
     enlarged(mount, lab.project.data_folder)
     assert latest(lab).status == "interrupted"
     assert refold("retry", "latest", cwd=lab.project.path).returncode == 0
-    assert latest(lab).output("lengths") == ALL_LENGTHS
+    assert latest(lab).output("total") == sum(range(20_000))
 
 
 def test_without_any_room_nothing_is_started(lab: Lab, mount: Mount, tmp_path: Path) -> None:
@@ -131,16 +133,6 @@ def test_without_any_room_nothing_is_started(lab: Lab, mount: Mount, tmp_path: P
 
 
 # Projects that cannot be written to.
-
-
-def in_place_of(path: str) -> Callable[[Lab, Mount], str]:
-    def put(lab: Lab, _mount: Mount) -> str:
-        file = lab.project.data_folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("a file\n", encoding="utf-8")
-        return "File exists" if path == "." else "Not a directory"
-
-    return put
 
 
 def read_only(path: str) -> Callable[[Lab, Mount], str]:
@@ -301,17 +293,18 @@ def test_a_block_file_that_is_no_block_is_told_with_its_place(lab: Lab, code: st
 
 def test_names_may_have_blanks_and_any_letters(tmp_path: Path) -> None:
     lab = Lab(tmp_path / "mein projekt ü 🎉 'x'")
-    lab.pipeline = Pipeline.create("tägliche zahlen", lab.project)
-    lab.add("lade zahlen", load("[1, 2]"), dynamic=True)
-    lab.add(
-        "verdopple 🎉",
-        "@transformer\ndef double(number):\n    print('für', number)\n    return number * 2\n",
-        ["lade zahlen"],
+    double = "@transformer\ndef double(n):\n    print('für', n)\n    return n * 2\n"
+    for name, code in {"data_loaders/lade zahlen.py": load("[1, 2]"), "transformers/verdopple 🎉.py": double}.items():
+        (lab.project.path / name).write_text(code, encoding="utf-8")
+    folder = lab.project.path / "pipelines" / "tägliche zahlen"
+    folder.mkdir()
+    (folder / "metadata.yaml").write_text(
+        "blocks:\n- {uuid: lade zahlen, type: data_loader, configuration: {dynamic: true}}\n"
+        "- {uuid: verdopple 🎉, type: transformer, upstream_blocks: [lade zahlen]}\n",
+        encoding="utf-8",
     )
-    uuid = lab.pipeline.blocks[-1].uuid
-    done = refold("run", ".", lab.pipeline.uuid, "--json", "--executor", "processes", cwd=lab.project.path)
+    done = refold("run", ".", "tägliche zahlen", "--executor", "processes", cwd=lab.project.path)
     assert done.returncode == 0, done.stderr
-    reader = lab.read(json.loads(done.stdout)["run_id"])
-    assert values(reader, uuid) == {"0": 2, "1": 4}
-    printed = refold("logs", "latest", f"{uuid}:1", cwd=lab.project.path)
+    assert values(latest(lab), "verdopple 🎉") == {"0": 2, "1": 4}
+    printed = refold("logs", "latest", "verdopple 🎉:1", cwd=lab.project.path)
     assert printed.stdout.rstrip().endswith("für 2")

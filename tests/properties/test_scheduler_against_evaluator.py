@@ -184,7 +184,8 @@ def test_joins_and_folds_and_flat_axes_come_out_the_same_in_every_order_of_event
     script = Script(
         draft_plan(
             Draft("days", dynamic=True),
-            Draft("users", ("days",), dynamic=True, strategy="sum", levels=1, children=("clean", "flat")),
+            Draft("users", ("days",), dynamic=True, children=("clean", "everybody")),
+            Draft("everybody", ("users",), reduces=("users",)),
             Draft("clean", ("users",), strategy="sum", levels=1, tolerance=Tolerance(percent=50.0)),
             Draft("daily", ("clean",), reduces=("clean",)),
             Draft("pairs", ("daily", "users"), join=Join.ALIGN),
@@ -194,6 +195,7 @@ def test_joins_and_folds_and_flat_axes_come_out_the_same_in_every_order_of_event
         (
             Habits(items=(3, 3)),
             Habits(items=(1, 4), fails=0.3),
+            Habits(),
             Habits(fails_for_good=0.1, returns_list=0.5),
             Habits(),
             Habits(returns_none=0.3),

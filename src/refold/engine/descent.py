@@ -38,8 +38,7 @@ class Descent:
 
     def holds(self, block: BlockUuid, key: bytes) -> bool:
         """Whether the block's run at this encoded key is one of them."""
-        patterns = self._by_uuid.get(block)
-        return bool(patterns) and any(_matches(pattern, decode_key(key)) for pattern in patterns)
+        return any(_matches(pattern, decode_key(key)) for pattern in self._by_uuid.get(block, ()))
 
     def _through(self, edge: Edge) -> list[Pattern]:
         """What descends over an edge from those of the upstream."""

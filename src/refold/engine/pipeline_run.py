@@ -7,11 +7,10 @@ before a report names them, and a run's parents are recorded before it, so no st
 from __future__ import annotations
 
 import heapq
-import json
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import count, repeat
+from itertools import count
 
 from refold.engine.batch_builder import BatchBuilder, sequence_of
 from refold.engine.batch_sizes import BatchSizes
@@ -21,18 +20,17 @@ from refold.engine.partials import FormerPartials
 from refold.engine.places import Chunks
 from refold.engine.progress import BlockProgress, progress_of, summary_of
 from refold.engine.recollection import Recollection
+from refold.engine.recorder import Recorder
 from refold.engine.result_cache import CacheSetup, ResultCache
-from refold.engine.reuse import Reuse, Times
+from refold.engine.reuse import Reuse
 from refold.engine.row_buffer import RowBuffer
-from refold.engine.run_keys import encoded_keys
 from refold.errors import StoreError
-from refold.model.block import Join, JsonValue
-from refold.model.keys import BlockUuid, Key
+from refold.model.block import JsonValue
+from refold.model.keys import Key
 from refold.ports.clock import Clock
 from refold.ports.executor import (
     BlockTask,
     Executor,
-    Failure,
     Finished,
     Partial,
     Paused,
@@ -40,8 +38,7 @@ from refold.ports.executor import (
     Report,
     RunContext,
 )
-from refold.ports.output_store import ChunkRef
-from refold.ports.run_store import ItemsRow, Lease, Owner, RunStatus, RunStore
+from refold.ports.run_store import Lease, Owner, RunStatus, RunStore
 from refold.scheduler.commands import Command, End, FinishRun, Fold, Interrupt, Pull, Record, RunBatch, StartTimer
 from refold.scheduler.decide import decide
 from refold.scheduler.events import (
@@ -58,7 +55,6 @@ from refold.scheduler.events import (
 from refold.scheduler.plan import Plan
 from refold.scheduler.ranges import gather, stretches
 from refold.scheduler.state import State
-from refold.scheduler.status import Status
 
 LEASE_SECONDS = 20.0
 """How long a lease lasts unless it is renewed."""
@@ -115,24 +111,20 @@ class PipelineRun:
         self._executor = executor
         self._clock = clock
         self._state = State(setup.plan)
-        self._chunks = Chunks(() if setup.recollection is None else setup.recollection.chunks)
-        self._builder = BatchBuilder(self.id, self._state, self._chunks)
+        chunks = Chunks(() if setup.recollection is None else setup.recollection.chunks)
+        self._builder = BatchBuilder(self.id, self._state, chunks)
         self._sizes = BatchSizes(len(setup.plan.blocks))
         self._rows = RowBuffer()
-        self._cache = ResultCache(setup.cache, store, self._state, self._builder, self._rows)
+        self._cache = ResultCache(setup.cache, store, self._state, self._builder)
         self._reuse: Reuse | None = None
         former = FormerPartials(() if setup.recollection is None else setup.recollection.folds)
         self._folding = Folding(self.id, setup.tasks, self._state, self._builder, self._rows, executor, former)
         if setup.recollection is not None:
             self._reuse = Reuse(setup.recollection, self._state, self._builder, self._rows, self._cache)
+        self._recorder = Recorder(self._state, self._builder, self._rows, self._cache, self._reuse, clock)
         self._batches: dict[int, _InFlight] = {}
         self._producing: dict[tuple[int, int], tuple[int, int]] = {}
         """Dynamic runs under way: their batch and position in it."""
-        self._given: dict[tuple[int, int], list[bytes]] = {}
-        """Fingerprints of the items of dynamic runs that are not over: another attempt must give the same."""
-        self._failures: dict[tuple[int, int], Failure] = {}
-        self._times: dict[int, Times] = {}
-        """By block: when runs began and ended, until the scheduler has decided on the event that told."""
         self._events: deque[Event] = deque()
         self._timers: list[tuple[float, int]] = []
         self._flush_due: float | None = None
@@ -214,7 +206,7 @@ class PipelineRun:
     def handle(self, report: Report) -> None:
         """Takes in a report."""
         if isinstance(report, Partial):
-            self._feed(self._folding.take(report, self._add_chunk))
+            self._feed(self._folding.take(report, self._recorder.add_chunk))
             return
         batch = self._batches[report.batch]
         if isinstance(report, Produced):
@@ -249,8 +241,8 @@ class PipelineRun:
                 acted = True
                 self._perform(command)
             if self._reuse is not None:
-                self._events += self._reuse.take_ready(self._times)
-        self._times = {}
+                self._events += self._reuse.take_ready(self._recorder.times)
+        self._recorder.times = {}
         if len(self._rows) and self._flush_due is None:
             self._flush_due = self._clock.monotonic() + FLUSH_SECONDS
         return acted
@@ -260,7 +252,7 @@ class PipelineRun:
             case RunBatch():
                 self._hand_out(command)
             case Record():
-                self._record(command)
+                self._recorder.record(command)
             case Fold():
                 folded = self._folding.start(command, next(_BATCHES))
                 if folded is not None:
@@ -279,10 +271,12 @@ class PipelineRun:
 
     def _hand_out(self, command: RunBatch) -> None:
         if self._reuse is not None:
-            runs, events = self._reuse.answer(command.block, command.runs, self._times.setdefault(command.block, {}))
+            runs, events = self._reuse.answer(
+                command.block, command.runs, self._recorder.times.setdefault(command.block, {})
+            )
             self._events += events
             command = replace(command, runs=runs)
-        runs, events = self._cache.answer(command.block, command.runs, self._add_chunk)
+        runs, events = self._cache.answer(command.block, command.runs, self._recorder)
         self._events += events
         if not runs:
             return
@@ -293,30 +287,14 @@ class PipelineRun:
         if self._state.plan.blocks[command.block].dynamic:
             for position, run in enumerate(sequence):
                 self._producing[command.block, run] = (number, position)
-                if given := self._given.get((command.block, run)):
+                if given := self._recorder.given.get((command.block, run)):
                     known[position] = b"".join(given)
         self._batches[number] = _InFlight(command.block, sequence, len(sequence), command.width)
         self._executor.submit(self._builder.build(number, command, sequence, known))
 
     def _take_items(self, batch: _InFlight, report: Produced) -> None:
         block, run = batch.block, batch.runs[report.position]
-        row = ItemsRow(
-            block=self._uuid(block),
-            key=self._keys(block, (run,))[0],
-            start=report.start,
-            length=report.length,
-            chunk=self._add_chunk(report.chunk),
-            first=report.first,
-            named=report.named,
-            fingerprints=report.fingerprints,
-            waits=json.dumps(report.waits) if report.waits else None,
-        )
-        self._given.setdefault((block, run), []).append(report.fingerprints)
-        if self._reuse is None:
-            self._rows.add_items(row)
-        else:
-            self._reuse.take_items(block, run, row)
-        self._builder.place_items(block, row)
+        row = self._recorder.take_items(block, run, report)
         waits = waits_of(row, self.setup.plan)
         self._feed(ItemsArrived(block, run, report.start, report.start + report.length, report.size, waits))
 
@@ -326,13 +304,13 @@ class PipelineRun:
             runs += batch.runs[start:stop]
         if report.started:
             times = zip(report.started, report.ended, strict=True)
-            self._times = {batch.block: dict(zip(runs, times, strict=True))}
+            self._recorder.times = {batch.block: dict(zip(runs, times, strict=True))}
         if report.chunk is not None:
-            self._place_outputs(batch.block, runs, report.outcomes, self._add_chunk(report.chunk))
+            self._place_outputs(batch.block, runs, report.outcomes, self._recorder.add_chunk(report.chunk))
         if report.digests:
             self._cache.digests.put(batch.block, runs, report.outcomes, report.digests)
         for position, failure in report.failures.items():
-            self._failures[batch.block, batch.runs[position]] = failure
+            self._recorder.failures[batch.block, batch.runs[position]] = failure
         self._sizes.measure(batch.block, report, batch.width)
         for run in runs if self._producing else ():
             self._producing.pop((batch.block, run), None)
@@ -349,98 +327,9 @@ class PipelineRun:
                     self._builder.outputs[block].put(start, stop, chunk, first)
                     first += stop - start
 
-    def _add_chunk(self, ref: ChunkRef) -> int:
-        number, new = self._chunks.add(ref)
-        if new:
-            self._rows.add_chunk(number, ref)
-        return number
-
-    def _record(self, command: Record) -> None:
-        """Rows of runs that have reached their last status."""
-        block, status = command.block, command.status
-        runs: Sequence[int] = sequence_of(command.runs)
-        if self._reuse is not None and (unchanged := self._reuse.unchanged.get(block)):
-            runs = [run for run in runs if run not in unchanged]
-            if not runs:
-                return
-        uuid, keys = self._uuid(block), self._keys(block, runs)
-        self._add_rows(block, runs, keys, status)
-        if status is Status.FAILED:
-            for run, key in zip(runs, keys, strict=True):
-                failure = self._failures.pop((block, run), None) or self._lone(block, run)
-                if failure is not None:
-                    self._rows.add_failure(uuid, key, failure)
-        if self._state.plan.blocks[block].dynamic:
-            self._close_items(block, runs, keys)
-
-    def _add_rows(self, block: int, runs: Sequence[int], keys: Sequence[bytes], status: Status) -> None:
-        uuid = self._uuid(block)
-        if not self._cache.concerns(block):
-            self._rows.add_rows(uuid, keys, status, *self._columns(block, runs, status))
-            return
-        for kept, some in self._cache.columns(block, runs):
-            if some:
-                digests, fingerprints = self._cache.stored(block, some)
-                columns = self._columns(block, some, status)
-                self._rows.add_rows(
-                    uuid,
-                    self._keys(block, some),
-                    status,
-                    *columns,
-                    digests=digests,
-                    fingerprints=fingerprints,
-                    kept=kept,
-                )
-
-    def _lone(self, block: int, run: int) -> Failure | None:
-        """Why a run of a zip failed without having been executed: not every side has an item for it (design 2.3)."""
-        if not self._state.is_surplus(block, run):
-            return None
-        sides = [self._uuid(edge.upstream) for edge in self.setup.plan.blocks[block].edges if edge.iterates]
-        listed = ", ".join(f"`{side}`" for side in sides)
-        error = f"JoinError: `join: zip` has no partner for this one: {listed} do not have the same number here"
-        return Failure(error, error, "", for_good=True)
-
-    def _columns(
-        self, block: int, runs: Sequence[int], status: Status
-    ) -> tuple[Iterable[int], _Times, _Times, _Numbers, _Numbers]:
-        """Attempts, beginnings, ends, chunks and positions of runs that have reached this status."""
-        failures = self._state.blocks[block].failures
-        times = self._times.get(block, {})
-        unknown = (None, self._clock.now())
-        began, ended = zip(*[times.get(run, unknown) for run in runs], strict=True)
-        # A worker that died took the moment with it when its child began.
-        attempts = [int(started is not None or status is Status.FAILED) for started in began]
-        if status is Status.FAILED and self.setup.plan.blocks[block].join is Join.ZIP:
-            attempts = [
-                0 if self._state.is_surplus(block, run) else tried for run, tried in zip(runs, attempts, strict=True)
-            ]
-        if failures:
-            for at, run in enumerate(runs):
-                if run in failures:
-                    attempts[at] = failures[run] + (status is not Status.FAILED)
-        done = status in {Status.COMPLETED, Status.COMPLETED_FALSE}
-        if not done:
-            return attempts, began, ended, repeat(None, len(runs)), repeat(None, len(runs))
-        return attempts, began, ended, *self._builder.outputs[block].columns(runs)
-
-    def _close_items(self, block: int, runs: Sequence[int], keys: Sequence[bytes]) -> None:
-        items = self._state.blocks[block].items
-        assert items is not None
-        for run, key in zip(runs, keys, strict=True):
-            self._given.pop((block, run), None)
-            if self._reuse is not None and self._state.blocks[block].status[run] == Status.COMPLETED:
-                self._reuse.close_items(block, run, key, items.arrived_from(run))
-
     def _finish(self, end: RunStatus) -> None:
         if self._reuse is not None and end is not RunStatus.CANCELLED:
             self._reuse.forget_vanished()
         self._executor.close_run(self.id)
         self._store.finish(self._lease, self._rows.take(summary_of(self._state)), end, self._clock.now())
         self.end = end
-
-    def _uuid(self, block: int) -> BlockUuid:
-        return self._state.plan.blocks[block].uuid
-
-    def _keys(self, block: int, runs: Sequence[int]) -> list[bytes]:
-        return encoded_keys(self._state.axes(block, runs), len(runs))

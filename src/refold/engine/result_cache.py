@@ -11,14 +11,14 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Protocol
 
 from refold.engine.batch_builder import BatchBuilder, sequence_of
 from refold.engine.item_waits import waits_of
-from refold.engine.row_buffer import RowBuffer
 from refold.engine.run_keys import encoded_keys
 from refold.model.keys import PipelineUuid, RunId
 from refold.ports.output_store import ChunkRef
-from refold.ports.run_store import BlockRunRow, RunStore
+from refold.ports.run_store import BlockRunRow, ItemsRow, RunStore
 from refold.scheduler.events import Event, ItemsArrived, Outcome, RunsFinished
 from refold.scheduler.plan import Edge, EdgeKind
 from refold.scheduler.ranges import Ranges, gather, numbers, stretches
@@ -55,6 +55,16 @@ class CacheSetup:
     """Makes an output of a block without axes its latest one."""
 
 
+class Ledger(Protocol):
+    """Where what is taken over is written down."""
+
+    def add_chunk(self, ref: ChunkRef) -> int:
+        """A chunk is this run's now; its number."""
+
+    def add_items(self, block: int, run: int, row: ItemsRow) -> None:
+        """The next items of a dynamic run lie there."""
+
+
 class Digests:
     """What tells the content of outputs, eight bytes each, of the blocks where somebody asks."""
 
@@ -82,14 +92,11 @@ class Digests:
 class ResultCache:
     """Answers runs of cached blocks from earlier pipeline runs."""
 
-    def __init__(
-        self, setup: CacheSetup | None, store: RunStore, state: State, builder: BatchBuilder, rows: RowBuffer
-    ) -> None:
+    def __init__(self, setup: CacheSetup | None, store: RunStore, state: State, builder: BatchBuilder) -> None:
         self._setup = setup
         self._store = store
         self._state = state
         self._builder = builder
-        self._rows = rows
         self.digests = Digests(len(state.blocks))
         self._fingerprints: dict[tuple[int, int], bytes] = {}
         self._kept: dict[int, set[int]] = {}
@@ -109,7 +116,7 @@ class ResultCache:
                 if self._state.blocks[block].items is not None:
                     self._builder.keep_fingerprints(block)
 
-    def answer(self, block: int, ranges: Ranges, add_chunk: Callable[[ChunkRef], int]) -> tuple[Ranges, list[Event]]:
+    def answer(self, block: int, ranges: Ranges, ledger: Ledger) -> tuple[Ranges, list[Event]]:
         """Of runs that are handed out: those that must be executed, and the events that tell of the others."""
         setup = self._setup
         if setup is None or block not in setup.blocks or not ranges:
@@ -129,7 +136,7 @@ class ResultCache:
             self._fingerprints[block, run] = fingerprint
             if fingerprint not in found:
                 continue
-            items = self._take(block, run, *found[fingerprint], add_chunk)
+            items = self._take(block, run, *found[fingerprint], ledger)
             if items is None:
                 continue
             events += items
@@ -216,9 +223,7 @@ class ResultCache:
         assert known is not None, "somebody said that they would be asked for"
         return [bytes(known[_SIZE * at : _SIZE * at + _SIZE]) if at >= 0 else _UNKNOWN for at in positions]
 
-    def _take(
-        self, block: int, run: int, earlier: RunId, row: BlockRunRow, add_chunk: Callable[[ChunkRef], int]
-    ) -> list[Event] | None:
+    def _take(self, block: int, run: int, earlier: RunId, row: BlockRunRow, ledger: Ledger) -> list[Event] | None:
         """Makes an earlier result this run's; the events of its items. None where its files are gone."""
         assert self._setup is not None
         wanted = {row.chunk} if row.chunk is not None else set()
@@ -226,7 +231,7 @@ class ResultCache:
         items = list(self._store.items(earlier, row.block, row.key)) if dynamic else []
         wanted.update(each.chunk for each in items)
         try:
-            chunks = {number: add_chunk(self._adopted(earlier, number)) for number in wanted}
+            chunks = {number: ledger.add_chunk(self._adopted(earlier, number)) for number in wanted}
         except FileNotFoundError:
             return None
         self.digests.put_one(block, run, row.digest)
@@ -238,8 +243,7 @@ class ResultCache:
         key = encoded_keys(self._state.axes(block, (run,)), 1)[0]
         for each in items:
             own = each._replace(key=key, chunk=chunks[each.chunk])
-            self._rows.add_items(own)
-            self._builder.place_items(block, own)
+            ledger.add_items(block, run, own)
             waits = waits_of(own, self._state.plan)
             events.append(ItemsArrived(block, run, own.start, own.start + own.length, waits=waits))
         return events
