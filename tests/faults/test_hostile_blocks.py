@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -336,3 +338,20 @@ def test_threads_that_outlive_their_child_keep_no_run_from_its_end(spoilt: Spoil
         "threading.Thread(target=time.sleep, args=(600,)).start()\nthreading.Thread(target=print, daemon=True).start()"
     )
     all_completed(spoilt(body, ExecutorKind.PROCESSES))
+
+
+@KINDS
+def test_no_duration_is_negative_where_a_child_sets_the_clock_back(lab: Lab, kind: ExecutorKind) -> None:
+    lab.add("load", load("[0, 1]"), dynamic=True)
+    code = "@transformer\ndef child(number):\n    time.time = lambda: 1000.0\n    return number\n"
+    lab.add("child", f"import time\n\n{code}", ["load"])
+    real = time.time
+    try:
+        reader = run_in_one_process(lab, kind)
+    finally:
+        time.time = real
+    assert values(reader, "child") == {"0": 0, "1": 1}
+    assert (reader.seconds or 0.0) >= 0.0
+    shown = refold("block-runs", "latest", cwd=lab.project.path)
+    assert re.findall(r"-?\d+\.\d+s", shown.stdout)
+    assert "-" not in shown.stdout

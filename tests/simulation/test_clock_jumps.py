@@ -45,7 +45,9 @@ def jumping(script: Script, seed: int) -> tuple[EngineSimulation, SteppedClock]:
     simulation = EngineSimulation([script], seed, losses=False, clock=clock)
 
     def jump_and_try() -> None:
-        clock.off = 0.0
+        if simulation.store.get(simulation.runs[0]).status.ended:
+            return
+        clock.off = chance.choice((0.0, HOUR, -HOUR, 30 * HOUR, -30 * HOUR))
         with pytest.raises(LeaseError):
             simulation.store.acquire(simulation.runs[0], ELSEWHERE, clock.true_time(), 1.0)
 

@@ -222,7 +222,9 @@ class ProcessExecutor:
             raise RefoldError(f"a worker process could not start:\n{errors}")
         self._vain += 1
         if self._vain >= _VAIN:
-            raise RefoldError(f"{_VAIN} worker processes in a row ended without a word; of the last one:\n{errors}")
+            lost = worker.lost()
+            said = f"{_VAIN} worker processes in a row ended without a word; of the last one: {lost.message}\n{errors}"
+            raise RefoldError(said, fix=lost.fix)
         return reports
 
     def _retire_idle(self) -> None:

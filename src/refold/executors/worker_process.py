@@ -216,7 +216,7 @@ class WorkerProcess:
     def last_reports(self, cancelled: frozenset[RunId]) -> list[Report]:
         """It is dead: what becomes of the runs that it had. Only the child it was on pays."""
         at = self.cursor.read()
-        failure = failure_of(self.killed_for or self._lost())
+        failure = failure_of(self.killed_for or self.lost())
         found: list[Report] = []
         for held in self.held.values():
             is_cancelled = held.batch.run in cancelled
@@ -227,7 +227,8 @@ class WorkerProcess:
         self.held.clear()
         return found
 
-    def _lost(self) -> WorkerLostError:
+    def lost(self) -> WorkerLostError:
+        """It is dead: how it ended."""
         code = self.process.wait()
         if code >= 0:
             message = f"its worker process ended with exit code {code}"

@@ -21,6 +21,7 @@ from refold.scheduler.commands import Command, Record
 from refold.scheduler.events import OPEN, Wait
 from refold.scheduler.folds import COMPLETE, FoldState
 from refold.scheduler.joins import JoinSpace
+from refold.scheduler.judging import Judging
 from refold.scheduler.ranges import Range, gather
 from refold.scheduler.spaces import FlatSpace, ItemSpace, Space
 from refold.scheduler.state import State
@@ -33,6 +34,7 @@ class Unfolding:
     def __init__(self, state: State) -> None:
         self.state = state
         self.commands: list[Command] = []
+        self._judging = Judging(state, self)
         self._due: deque[tuple[BlockState, int, int, Status]] = deque()
         """Runs that have just ended, whose downstreams have not been told."""
 
@@ -74,7 +76,7 @@ class Unfolding:
         while True:
             while self._due:
                 self._tell(*self._due.popleft())
-            if not (self._judge_folds() or self._judge_zips() or self._settle()):
+            if not (self._judging.judge() or self._settle()):
                 return
 
     def _tell(self, block: BlockState, start: int, stop: int, status: Status) -> None:
@@ -89,9 +91,9 @@ class Unfolding:
         for low, high, seen in self._seen(block, start, stop, verdict):
             for downstream in block.downstream:
                 if downstream.link is Link.BROADCAST:
-                    self._open(downstream.block, seen)
+                    self.open_gate(downstream.block, seen)
                 elif downstream.link is Link.RUNS:
-                    self._resolve(downstream, low, high, seen)
+                    self.resolve(downstream, low, high, seen)
 
     def _seen(self, block: BlockState, start: int, stop: int, verdict: Verdict) -> list[tuple[int, int, Verdict]]:
         """The verdicts that downstreams see: a doomed run's is FAILED, whatever became of the run itself."""
@@ -130,7 +132,7 @@ class Unfolding:
             if downstream.link is not Link.ITEMS:
                 continue
             if not self.state.waiting or downstream.factor is not None:
-                self._resolve(downstream, start, stop, verdict)
+                self.resolve(downstream, start, stop, verdict)
                 continue
             for position in range(start, stop):
                 run = (downstream.block.number, position)
@@ -143,7 +145,7 @@ class Unfolding:
             verdict = Verdict.FAILED if self.state.waiting.failed((number, run)) else Verdict(own)
             self.admit(self.state.blocks[number], run, run + 1, verdict)
 
-    def _resolve(self, downstream: Downstream, start: int, stop: int, verdict: Verdict) -> None:
+    def resolve(self, downstream: Downstream, start: int, stop: int, verdict: Verdict) -> None:
         """One iterated input of a block is known for a range of its upstream's positions."""
         block = downstream.block
         if block.join is None or downstream.factor is None:
@@ -167,7 +169,7 @@ class Unfolding:
             else:
                 self.end(block, low, high, Status.INITIAL, Status.CONDITION_FAILED)
 
-    def _open(self, block: BlockState, verdict: Verdict) -> None:
+    def open_gate(self, block: BlockState, verdict: Verdict) -> None:
         """One of the inputs that all runs of a block wait for together is known."""
         gate = block.gate
         gate.pending -= 1
@@ -305,75 +307,9 @@ class Unfolding:
             self.admit(block, position, position + length, Verdict(verdict))
             position += length
 
-    def _judge_folds(self) -> bool:
-        """Tells of groups that happen, or never will; whether there were any."""
-        told = False
-        for fold in self.state.folds:
-            if not fold.to_judge:
-                continue
-            groups, fold.to_judge = sorted(fold.to_judge - fold.judged), set()
-            for group in groups:
-                if fold.computed:
-                    fold.unlooked.add(group)
-                verdict = fold.verdict(group)
-                if verdict is not None:
-                    fold.judged.add(group)
-                    self._tell_of_group(fold, group, happens=verdict)
-                    told = True
-        return told
-
-    def _tell_of_group(self, fold: FoldState, group: int, *, happens: bool) -> None:
-        if fold.flat is not None:
-            self._fill(fold, fold.flat, group, happens=happens)
-        elif not happens:
-            self.release(fold, group, Verdict.FAILED)
-        elif not fold.computed:
-            self.release(fold, group, Verdict.GOOD)
-        else:
-            ahead = fold.look_ahead(group, happened=True)
-            if ahead.released:
-                self.release(fold, group, Verdict.GOOD)
-
     def release(self, fold: FoldState, group: int, verdict: Verdict) -> None:
         """Those who read a group may have it, or never will."""
-        block = self.state.blocks[fold.block.plan.number]
-        for downstream in block.readers[block.folds.index(fold)]:
-            if downstream.iterates:
-                self._resolve(downstream, group, group + 1, verdict)
-            else:
-                self._open(downstream.block, verdict)
-
-    def _fill(self, fold: FoldState, flat: FlatSpace, group: int, *, happens: bool) -> None:
-        """The items of a group's runs become positions of a flat axis, or never will."""
-        if not happens:
-            flat.give_up(group)
-        else:
-            base = [item for run in fold.completed(group) for item in flat.items.items_of(run)]
-            first = flat.fill(group, base)
-            self.grow(flat, len(base))
-            block = self.state.blocks[fold.block.plan.number]
-            verdict = Verdict.FAILED if group in flat.doomed else Verdict.GOOD
-            for downstream in block.readers[block.folds.index(fold)] if base else ():
-                self._resolve(downstream, first, first + len(base), verdict)
-        for other in self.state.folds:
-            if other.levels is not None and not isinstance(other.block.space, ItemSpace):
-                other.recheck()
-
-    def _judge_zips(self) -> bool:
-        """Finds what one side of a zip has too much of, once all its sides have settled; whether any was judged."""
-        judged = False
-        for join in self.state.joins if not self.state.cancelling else ():
-            settled = not join.judged and all(factor.space.settled() for factor in join.factors)
-            if settled and not join.cursor and join.size == join.total():
-                judged, count = True, join.find_surplus()
-                self.grow(join, count)
-                for block in self.state.standing_at(join):
-                    if block.join is join:
-                        self.end_waiting(block, join.size - count, join.size, Status.FAILED)
-                for fold in self.state.folds:
-                    if fold.levels is not None:
-                        fold.recheck()
-        return judged
+        self._judging.release(fold, group, verdict)
 
     def _settle(self) -> bool:
         """Marks blocks that are over; whether any were."""
