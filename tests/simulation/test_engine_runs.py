@@ -9,14 +9,21 @@ import pytest
 
 from refold.errors import LeaseError, StoreError
 from refold.model.block import RetryPolicy
-from refold.model.keys import Key
+from refold.model.keys import BlockUuid, Key
 from refold.ports.run_store import Control, Owner, RunStatus
+from refold.scheduler import folds
 from refold.testing.drafts import Draft, draft_plan
 from refold.testing.engine_simulation import EngineKilled, EngineSimulation
 from refold.testing.naive import agree, evaluate
 from refold.testing.random_pipelines import random_script
 from refold.testing.scripted import Act, Script
 from refold.testing.scripted_executor import Place
+
+
+@pytest.fixture(autouse=True)
+def short_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers fold a few runs at a time, so that it happens in small pipelines."""
+    monkeypatch.setattr(folds, "SHORTEST", 2)
 
 
 def check(simulation: EngineSimulation, *, cancelled: bool = False) -> None:
@@ -134,6 +141,45 @@ def test_retries_wait_as_long_as_they_say() -> None:
     asked = [moment for moment, _, block in simulation.deeds.batches if block == "child"][-3:]
     waits = [after - before for before, after in pairwise(asked)]
     assert [round(wait) for wait in waits] == [30, 60]
+
+
+def folded_chain() -> Script:
+    """Twelve children that workers fold two at a time."""
+    plan = draft_plan(
+        Draft("d", dynamic=True),
+        Draft("child", ("d",), strategy="sum"),
+        Draft("total", ("child",), reduces=("child",)),
+    )
+    return Script(plan, fixed={("d", ()): Act(items=12), ("child", ()): Act(), ("total", ()): Act()})
+
+
+def test_what_was_folded_before_an_engine_was_killed_is_not_folded_again() -> None:
+    simulation = EngineSimulation([folded_chain()], losses=False)
+    run = simulation.runs[0]
+
+    def kill_in_time() -> None:
+        if len(list(simulation.store.folds(run, BlockUuid("child")))) >= 3:
+            raise EngineKilled
+
+    with pytest.raises(EngineKilled):
+        simulation.live(kill_in_time)
+    stored = len(list(simulation.store.folds(run, BlockUuid("child"))))
+    before = simulation.deeds.folds[run, "child"]
+    simulation.live()
+    check(simulation)
+    assert stored >= 3
+    assert simulation.deeds.folds[run, "child"] - before == 6 - stored
+
+
+def test_a_stretch_whose_worker_died_is_folded_by_who_reads_it() -> None:
+    folded = set()
+    for seed in range(20):
+        simulation = EngineSimulation([folded_chain()], seed)
+        simulation.live()
+        check(simulation)
+        folded.add(simulation.deeds.folds[simulation.runs[0], "child"])
+    assert 6 in folded
+    assert min(folded) < 6
 
 
 def test_what_never_ran_has_no_attempts_and_no_beginning() -> None:

@@ -18,7 +18,7 @@ from refold.errors import RefoldError, WorkerLostError
 from refold.executors.messages import CloseRunMessage, OpenRunMessage, PullMessage, RecallMessage
 from refold.executors.worker_process import WorkerProcess, overdue_error
 from refold.model.keys import RunId
-from refold.ports.executor import Batch, BlockTask, FoldBatch, Report, RunContext
+from refold.ports.executor import Batch, BlockTask, Finished, FoldBatch, Report, RunContext
 
 SHORT = 0.2
 """Seconds: a worker whose batches are shorter than this is given one ahead."""
@@ -33,7 +33,7 @@ IDLE_SECONDS = 30.0
 WARM = 4
 """How many workers are started at once for a run that unfolds, before its items are there."""
 _VAIN = 5
-"""After how many workers in a row that died without a word no more are started."""
+"""After how many workers in a row that died of no child and without a word no more are started."""
 _NOT_MODULES = frozenset({"__pycache__", "node_modules", "venv", "env", "results"})
 
 
@@ -57,7 +57,7 @@ class ProcessExecutor:
         self._cautious = False
         """Whether some worker died so that nobody could tell which child it died of."""
         self._vain = 0
-        """How many workers in a row died, and none has said anything meanwhile."""
+        """How many workers in a row died of no child, and none has said anything meanwhile."""
 
     def open_run(self, context: RunContext, tasks: Sequence[BlockTask]) -> None:
         """A pipeline run begins; workers are started for one that unfolds."""
@@ -220,7 +220,8 @@ class ProcessExecutor:
             return reports
         if not ready:
             raise RefoldError(f"a worker process could not start:\n{errors}")
-        self._vain += 1
+        nobody_paid = all(isinstance(report, Finished) and not report.failures for report in reports)
+        self._vain = self._vain + 1 if reports and nobody_paid else 0
         if self._vain >= _VAIN:
             lost = worker.lost()
             said = f"{_VAIN} worker processes in a row ended without a word; of the last one: {lost.message}\n{errors}"

@@ -28,7 +28,7 @@ from types import FrameType
 from typing import cast
 
 from refold.executors.batch_runner import BatchRunner
-from refold.executors.cursor import Cursor
+from refold.executors.cursor import IDLE, Cursor
 from refold.executors.failures import CANCELLED_FOLD
 from refold.executors.interrupts import Interrupts
 from refold.executors.messages import (
@@ -65,6 +65,7 @@ class Worker:
         self._reporter = Reporter(self._report, on_waiting=partial(self._heard.put, None))
         self._interrupts = Interrupts()
         self._cursor = cursor
+        self._cautious = cautious
         put_cursor = self._say_and_put if cautious else cursor.put
         self._runner = BatchRunner(name, open_output_store, self._reporter, self._interrupts, put_cursor)
         self._jobs: deque[ToWorker] = deque()
@@ -76,8 +77,8 @@ class Worker:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._leave_to_engine)
         self._interrupts.install()
-        threading.Thread(target=partial(vital, self._read), name="reader", daemon=True).start()
-        threading.Thread(target=partial(vital, self._listen), name="listener", daemon=True).start()
+        threading.Thread(target=partial(vital, self._read, self.blame_nobody), name="reader", daemon=True).start()
+        threading.Thread(target=partial(vital, self._listen, self.blame_nobody), name="listener", daemon=True).start()
         self._say(Said.READY)
         with self._runner.capture.installed():
             while (job := self._next_job()) is not Said.CLOSE:
@@ -89,6 +90,11 @@ class Worker:
         """Notes which child is next when it is known what came of the last one: if this fails, that one is to blame."""
         self._reporter.flush()
         self._cursor.put(batch, position, since)
+
+    def blame_nobody(self) -> None:
+        """It ends of what some child did to it; only a cautious worker knows that it was the one that it is on."""
+        if not self._cautious:
+            self._cursor.put(self._cursor.read().batch, IDLE, 0.0)
 
     def _leave_to_engine(self, number: int, _frame: FrameType | None) -> None:
         """Ctrl-C and the end of the terminal are for the engine to answer; processes that a block forks end of them."""
@@ -214,11 +220,12 @@ def open_output_store(context: RunContext) -> OutputStore:
     return FileOutputStore(context.run_folder, context.latest_folder, durable=context.durable)
 
 
-def vital(work: Callable[[], None]) -> None:
+def vital(work: Callable[[], None], before_end: Callable[[], None]) -> None:
     """Does work without which a worker is of no use. If it fails, the process ends, and says why in its output."""
     try:
         work()
     except BaseException:
+        before_end()
         with suppress(OSError):
             os.write(2, traceback.format_exc().encode(errors="backslashreplace"))
         os._exit(1)
@@ -240,7 +247,8 @@ def main() -> None:
     # What is loaded by now stays: looking through it again and again would be much of the collector's work.
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
-    vital(Worker(Connection(int(socket)), Cursor(int(cursor)), name, cautious="cautious" in options).work)
+    worker = Worker(Connection(int(socket)), Cursor(int(cursor)), name, cautious="cautious" in options)
+    vital(worker.work, worker.blame_nobody)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.unit.testing.reading import Acts, script_of, statuses, values
 
 from refold.model.block import RetryPolicy
 from refold.model.keys import Key
@@ -12,28 +13,11 @@ from refold.testing.drafts import Draft, draft_plan
 from refold.testing.naive import Observation, Seen, agree, evaluate
 from refold.testing.scripted import Act, Ending, Script
 
-Acts = dict[tuple[str, Key], Act]
 Runs = dict[str, dict[Key, Seen]]
 
 
-def statuses(script: Script) -> dict[str, dict[str, str]]:
-    """Block by block, the words of all runs, by their key in the documents' notation."""
-    return {
-        block: {":".join(map(str, key)): run.word for key, run in runs.items()}
-        for block, runs in evaluate(script).runs.items()
-    }
-
-
-def values(script: Script, block: str) -> list[object]:
-    return [run.value for _, run in sorted(evaluate(script).runs[block].items())]
-
-
-def chain(*drafts: Draft, **acts: Act) -> Script:
-    return Script(draft_plan(*drafts), fixed={(uuid, ()): act for uuid, act in acts.items()})
-
-
 def test_three_users_through_two_children_and_a_reduce_are_eight_runs() -> None:
-    script = chain(
+    script = script_of(
         Draft("users", dynamic=True),
         Draft("anonymize", ("users",)),
         Draft("clean", ("anonymize",)),
@@ -52,7 +36,7 @@ def test_three_users_through_two_children_and_a_reduce_are_eight_runs() -> None:
 
 
 def test_an_axis_that_comes_twice_is_multiplied_with_itself() -> None:
-    script = chain(
+    script = script_of(
         Draft("A", dynamic=True), Draft("B", ("A",)), Draft("C", ("B",)), Draft("D", ("B", "C")), A=Act(items=10)
     )
     runs = evaluate(script).runs
@@ -62,7 +46,7 @@ def test_an_axis_that_comes_twice_is_multiplied_with_itself() -> None:
 
 
 def test_a_dynamic_block_under_a_dynamic_block_names_its_runs_outermost_first() -> None:
-    script = chain(
+    script = script_of(
         Draft("outer", dynamic=True),
         Draft("inner", ("outer",), dynamic=True),
         Draft("transformer", ("inner",)),
@@ -96,7 +80,7 @@ def test_a_reduce_takes_lists_apart_and_keeps_none() -> None:
 
 
 def test_no_items_mean_no_children_an_empty_list_and_a_completed_run() -> None:
-    script = chain(
+    script = script_of(
         Draft("d", dynamic=True),
         Draft("child", ("d",)),
         Draft("grandchild", ("child",), dynamic=True),
@@ -109,7 +93,7 @@ def test_no_items_mean_no_children_an_empty_list_and_a_completed_run() -> None:
 
 
 def test_static_and_dynamic_parents_mix_first_upstream_slowest() -> None:
-    script = chain(
+    script = script_of(
         Draft("config"),
         Draft("x", dynamic=True),
         Draft("y", dynamic=True),
@@ -161,7 +145,7 @@ def test_false_stops_what_follows_but_is_a_value_to_a_reduce() -> None:
 
 
 def test_a_condition_failed_dynamic_run_closes_its_axis_with_nothing() -> None:
-    script = chain(
+    script = script_of(
         Draft("d", dynamic=True),
         Draft("a", ("d",)),
         Draft("total", ("a",), reduces=("a",)),
@@ -172,7 +156,7 @@ def test_a_condition_failed_dynamic_run_closes_its_axis_with_nothing() -> None:
 
 
 def test_failure_outranks_a_condition() -> None:
-    script = chain(
+    script = script_of(
         Draft("no"),
         Draft("bad"),
         Draft("both", ("no", "bad")),
@@ -183,7 +167,7 @@ def test_failure_outranks_a_condition() -> None:
 
 
 def test_a_generator_that_fails_midway_leaves_its_axis_open() -> None:
-    script = chain(
+    script = script_of(
         Draft("d", dynamic=True),
         Draft("a", ("d",)),
         Draft("b", ("a",)),
@@ -199,7 +183,7 @@ def test_a_generator_that_fails_midway_leaves_its_axis_open() -> None:
 
 def midway(**statuses_of: str) -> list[str]:
     """Differences when d gave two items and failed, and what followed ended as stated."""
-    script = chain(
+    script = script_of(
         Draft("d", dynamic=True), Draft("a", ("d",)), Draft("b", ("a",)), d=Act(Ending.FAILS, items=5, fails_after=2)
     )
     by_law = evaluate(script)
@@ -224,7 +208,7 @@ def test_what_finished_before_the_generator_failed_stays_and_the_rest_does_not_b
 
 
 def test_in_batch_mode_nothing_starts_under_a_generator_that_fails() -> None:
-    script = chain(
+    script = script_of(
         Draft("d", dynamic=True, batch_mode=True), Draft("a", ("d",)), d=Act(Ending.FAILS, items=5, fails_after=2)
     )
     runs = evaluate(script).runs["a"]
@@ -233,7 +217,7 @@ def test_in_batch_mode_nothing_starts_under_a_generator_that_fails() -> None:
 
 @pytest.mark.parametrize(("retries", "word", "children"), [(0, "failed", 1), (1, "failed", 2), (2, "completed", 4)])
 def test_a_retry_gives_the_same_items_and_those_that_were_missing(retries: int, word: str, children: int) -> None:
-    script = chain(
+    script = script_of(
         Draft("d", dynamic=True, retry=RetryPolicy(retries=retries)),
         Draft("a", ("d",)),
         d=Act(items=4, failing=(1, 2)),
@@ -243,7 +227,7 @@ def test_a_retry_gives_the_same_items_and_those_that_were_missing(retries: int, 
 
 
 def test_a_cancelled_pipeline_run_may_stop_anywhere_but_not_go_on_after_what_was_cancelled() -> None:
-    script = chain(Draft("a"), Draft("b", ("a",)))
+    script = script_of(Draft("a"), Draft("b", ("a",)))
     stopped: Runs = {"a": {(): Seen(Status.CANCELLED)}, "b": {(): Seen(Status.CANCELLED)}}
     impossible: Runs = {"a": {(): Seen(Status.CANCELLED)}, "b": {(): Seen(Status.COMPLETED, "b(a())")}}
     for runs, differences in (
@@ -255,7 +239,7 @@ def test_a_cancelled_pipeline_run_may_stop_anywhere_but_not_go_on_after_what_was
 
 
 def test_differences_are_told_run_by_run() -> None:
-    script = chain(Draft("d", dynamic=True), Draft("a", ("d",)), d=Act(items=3))
+    script = script_of(Draft("d", dynamic=True), Draft("a", ("d",)), d=Act(items=3))
     runs: Runs = {"d": {(): Seen(Status.COMPLETED, "d()", 3)}}
     runs["a"] = {
         (0,): Seen(Status.COMPLETED, "a:0(d().1)"),
