@@ -144,6 +144,7 @@ class Worker:
             while True:
                 self._heard.put(cast("ToWorker", pickle.loads(self._connection.recv_bytes())))
         except (EOFError, OSError):
+            self._check_connection()
             os._exit(0)  # the engine is gone
 
     def _listen(self) -> None:
@@ -199,6 +200,11 @@ class Worker:
         if waiting:
             self._say([Partial(fold.id, failure=CANCELLED_FOLD) for fold in waiting])
 
+    def _check_connection(self) -> None:
+        """Raises ConnectionError when a block has closed the connection to the engine: its number may be another's."""
+        if _identity(self._connection) != self._identity:
+            raise ConnectionError("a block has closed the worker's connection to the engine")
+
     def _report(self, reports: list[Report]) -> None:
         self._say(reports)
 
@@ -207,8 +213,7 @@ class Worker:
         with self._send_lock:
             if os.getpid() != self._process:
                 os._exit(1)  # a block forked it, and it has nothing to say to the engine
-            if _identity(self._connection) != self._identity:
-                raise OSError("a block has closed the worker's connection to the engine")
+            self._check_connection()
             try:
                 self._connection.send_bytes(data)
             except OSError:
