@@ -178,11 +178,11 @@ def test_a_child_that_ruins_its_worker_pays_alone(spoilt: Spoilt, name: str) -> 
 
 @pytest.mark.parametrize("body", ["os._exit(0)", "os.closerange(3, 1000)"], ids=["leaves", "closes all files"])
 def test_children_that_all_ruin_their_workers_all_fail(lab: Lab, body: str) -> None:
-    lab.add("load", load("list(range(8))"), dynamic=True)
+    lab.add("load", load("list(range(6))"), dynamic=True)
     lab.add("child", f"{IMPORTS}@transformer\ndef child(number):\n    {body}\n", ["load"])
     reader = run_in_one_process(lab, ExecutorKind.PROCESSES)
     assert reader.record.status == "failed"
-    assert statuses(reader, "child") == {str(number): "failed" for number in range(8)}
+    assert statuses(reader, "child") == {str(number): "failed" for number in range(6)}
 
 
 def test_what_a_worker_wrote_when_it_crashed_is_pointed_at(spoilt: Spoilt) -> None:

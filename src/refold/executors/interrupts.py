@@ -31,13 +31,27 @@ class Cancelled(BaseException):
     """Raised in the user's code when its pipeline run was cancelled."""
 
 
+class _Process:
+    """This process, which a fork makes another one; to ask the system for its id takes as long as a short child."""
+
+    identity = object()
+
+    @classmethod
+    def forked(cls) -> None:
+        """This is another one now."""
+        cls.identity = object()
+
+
+os.register_at_fork(after_in_child=_Process.forked)
+
+
 class Interrupts:
     """Raises in the main thread's user code, once from `enter` to `leave`; in other threads it does nothing."""
 
     def __init__(self) -> None:
         self._in_user_code = False
         self._timed = False
-        self._process = os.getpid()
+        self._process = _Process.identity
         """In which the user's code began."""
         self._before: dict[signal.Signals, _Handler] = {}
 
@@ -57,7 +71,7 @@ class Interrupts:
     def enter(self, timeout: float | None) -> None:
         """The user's code runs from here to `leave`; at most so many seconds."""
         self._timed = timeout is not None and threading.current_thread() is threading.main_thread()
-        self._process = os.getpid()
+        self._process = _Process.identity
         self._in_user_code = True
         if self._timed and timeout is not None:
             if signal.getsignal(signal.SIGALRM) != self._on_alarm:  # the code of an earlier child has taken it
@@ -66,7 +80,7 @@ class Interrupts:
 
     def leave(self) -> None:
         """The user's code has ended. A process that it forked ends here: there is nothing of ours for it to do."""
-        if os.getpid() != self._process:
+        if self._process is not _Process.identity:
             _end_fork()
         self._in_user_code = False
         if self._timed:

@@ -28,12 +28,11 @@ def join_axes(join: Join, visible: Sequence[Sequence[Axis]], upstreams: Sequence
     merging = _Merging(upstreams, names)
     for number, axes in enumerate(visible):
         merging.refuse_repeats(number, axes)
+    merging.refuse_hidden(visible)
     if join is Join.ALIGN:
         columns = [merging.add(number, axes) for number, axes in enumerate(visible)]
-        merging.refuse_hidden(visible)
         return Joined(tuple(merging.axes), tuple(columns))
     outer = [merging.add(number, axes[:-1]) for number, axes in enumerate(visible)]
-    merging.refuse_hidden(visible)
     last = len(merging.axes)
     first = visible[0][-1]
     own = first.zipped
@@ -95,12 +94,12 @@ class _Merging:
 
     def refuse_hidden(self, visible: Sequence[Sequence[Axis]]) -> None:
         """Items that were zipped with others stand on those others' axis, and are not on one of their own any more."""
-        for number, axes in enumerate(visible):
-            own = {axis.block for axis in axes}
-            for axis in self.axes:
-                for hidden in own.intersection(axis.zipped) if axis.block not in own else ():
+        for axis in (axis for axes in visible for axis in axes if axis.zipped):
+            for number, axes in enumerate(visible):
+                hidden = [other.block for other in axes if other.block in axis.zipped]
+                if hidden and (axis.block, axis.flat) not in [(other.block, other.flat) for other in axes]:
                     raise PlanError(
                         f"an upstream pairs the items of `{self._names[axis.block]}` with those of "
-                        f"`{self._names[hidden]}`, and `{self._upstreams[number]}` iterates over the latter alone",
+                        f"`{self._names[hidden[0]]}`, and `{self._upstreams[number]}` iterates over the latter alone",
                         fix=f"Let `{self._upstreams[number]}` follow the block that pairs them.",
                     )

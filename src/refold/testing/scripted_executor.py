@@ -158,7 +158,7 @@ class ScriptedExecutor:
 
     def close_run(self, run: RunId) -> None:
         """The pipeline run is over; nothing of it may be under way."""
-        under_way = [*self._batches.values(), *self._folds.values()]
+        under_way: list[Batch | FoldBatch] = [*self._batches.values(), *self._folds.values()]
         assert not [batch for batch in under_way if batch.run == run], "the run ends with batches under way"
 
     def close(self) -> None:
