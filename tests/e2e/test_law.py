@@ -183,6 +183,31 @@ def test_a_retry_folds_only_what_changed(lab: Lab, kind: ExecutorKind, tmp_path:
     assert log.read_text().split() == [str(n) for n in range(2000)], "in key order, each value once"
 
 
+ADD = "\n\ndef add(acc, value):\n    return acc + value * {times}\n"
+
+
+@pytest.mark.parametrize(
+    ("reduce", "code", "total"),
+    [
+        ({"strategy": "add", "initial": 0}, PASS + ADD.format(times=2), 2 * sum(range(1200))),
+        ({"strategy": "add", "initial": 7}, PASS + ADD.format(times=1), 7 + sum(range(1200))),
+        ({"strategy": "max"}, PASS, 1199),
+    ],
+    ids=["another function", "another beginning", "another strategy"],
+)
+def test_a_retry_folds_all_anew_where_it_folds_in_another_way(
+    lab: Lab, reduce: dict[str, JsonValue], code: str, total: int
+) -> None:
+    lab.add("a", load("list(range(1200))"), dynamic=True)
+    first = "@transformer\ndef f(n):\n    assert n != 1199, n\n    return n\n" + ADD.format(times=1)
+    lab.add("f", first, ["a"], reduce_output=True, dynamic={"reduce": {"strategy": "add", "initial": 0}})
+    lab.add("total", PASS, ["f"])
+    before = lab.run()
+    lab.edit("f", code)
+    lab.pipeline = lab.pipeline.update_block("f", configuration={"reduce_output": True, "dynamic": {"reduce": reduce}})
+    assert values(lab.retry(before), "total") == {"": total}
+
+
 @KINDS
 def test_items_order_their_siblings(lab: Lab, kind: ExecutorKind, tmp_path: Path) -> None:
     log = tmp_path / "order"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from refold.engine.batch_builder import BatchBuilder
 from refold.engine.partials import FormerPartials, Stretch, stored_levels
 from refold.engine.row_buffer import RowBuffer
 from refold.model.keys import RunId, encode_key
 from refold.ports.executor import BlockTask, Executor, FoldBatch, Partial
+from refold.ports.executor import Folding as HowToFold
 from refold.ports.output_store import ChunkRef
 from refold.ports.run_store import FoldRow
 from refold.scheduler.commands import Fold
@@ -58,7 +61,7 @@ class Folding:
         assert folding is not None, "a fold that workers compute says how"
         places, positions = self._builder.contributions(block, numbers(command.runs))
         before, _ = self._builder.partials.of(*group)
-        stretch = self._builder.partials.next(group, places, positions, count(command.runs))
+        stretch = self._builder.partials.next(group, self._how(folding), places, positions, count(command.runs))
         former = self._former.find(
             self._state.plan.blocks[block].uuid, self._levels(command), self._key(command), stretch
         )
@@ -91,6 +94,12 @@ class Folding:
             )
         )
         return Folded(command.block, command.fold, command.group)
+
+    def _how(self, how: HowToFold) -> bytes:
+        """Tells the fold itself from any other."""
+        code = None if how.source is None else how.source.text
+        told = [how.strategy, how.initial, how.has_initial, how.items, code]
+        return blake2b(json.dumps(told, sort_keys=True, default=str).encode("utf-8", "surrogatepass")).digest()
 
     def _levels(self, command: Fold) -> int | None:
         return self._state.plan.blocks[command.block].folds[command.fold].levels

@@ -1,6 +1,6 @@
 """What groups of runs were folded to so far, and where that lies (design 2.4).
 
-A partial is known by the runs that it covers: a digest tells the places of all their outputs. So a retry that meets the
+A partial is known by how it was folded and by the runs that it covers: a digest tells the places of all their outputs. So a retry that meets the
 same outputs takes the partials of before, and folds only what comes behind the first that is another.
 """
 
@@ -58,9 +58,12 @@ class Partials:
             return (), 0
         return tuple(Span(self._chunks[chunk], at, at + 1) for chunk, at in progress.places), progress.covered
 
-    def next(self, group: Group, places: Places, positions: Sequence[int], runs: int) -> Stretch:
-        """What is known of a group once `runs` more of it are folded, whose records lie at these positions."""
-        progress = self._groups.setdefault(group, _Progress())
+    def next(self, group: Group, how: bytes, places: Places, positions: Sequence[int], runs: int) -> Stretch:
+        """What is known of a group once `runs` more of it are folded, whose records lie at these positions.
+
+        `how` tells the fold itself: what another function or strategy made is no partial of this one.
+        """
+        progress = self._groups.setdefault(group, _Progress(digest=how))
         told = blake2b(progress.digest, digest_size=16)
         for column in places.columns(positions):
             told.update(array("q", [-1 if each is None else each for each in column]).tobytes())
