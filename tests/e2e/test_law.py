@@ -167,9 +167,10 @@ def test_a_tolerated_failure_is_mended_by_a_retry_and_folded_anew(lab: Lab) -> N
 
 @KINDS
 def test_a_retry_folds_only_what_changed(lab: Lab, kind: ExecutorKind, tmp_path: Path) -> None:
-    log = tmp_path / "folded"
+    log, mended = tmp_path / "folded", tmp_path / "mended"
     add = f"def add(acc, value):\n    with open({str(log)!r}, 'a') as log:\n        log.write(f'{{value}} ')\n"
-    fragile = "@transformer\ndef f(n):\n    assert n != 1900, n\n    return n\n\n" + add + "    return acc + value\n"
+    child = f"import os\n\n@transformer\ndef f(n):\n    assert n != 1900 or os.path.exists({str(mended)!r})\n"
+    fragile = child + "    return n\n\n" + add + "    return acc + value\n"
     lab.add("a", load("list(range(2000))"), dynamic=True)
     lab.add("f", fragile, ["a"], reduce_output=True, dynamic={"reduce": {"strategy": "add", "initial": 0}})
     lab.add("total", PASS, ["f"])
@@ -177,7 +178,7 @@ def test_a_retry_folds_only_what_changed(lab: Lab, kind: ExecutorKind, tmp_path:
     assert statuses(before, "total") == {"": "upstream_failed"}
     folded = log.read_text().split()
     assert len(folded) in {500, 1000, 1500}, "in stretches, behind the runs, up to where one is missing"
-    lab.edit("f", fragile.replace("assert n != 1900, n", "pass"))
+    mended.touch()
     after = lab.retry(before)
     assert values(after, "total") == {"": sum(range(2000))}
     assert log.read_text().split() == [str(n) for n in range(2000)], "in key order, each value once"

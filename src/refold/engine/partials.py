@@ -1,7 +1,8 @@
 """What groups of runs were folded to so far, and where that lies (design 2.4).
 
-A partial is known by how it was folded and by the runs that it covers: a digest tells the places of all their outputs. So a retry that meets the
-same outputs takes the partials of before, and folds only what comes behind the first that is another.
+A partial is known by how it was folded and by the runs that it covers: a digest tells the fold, and the places of all
+their outputs. So a retry that meets the same outputs takes the partials of before, and folds only what comes behind the
+first that is another.
 """
 
 from __future__ import annotations
