@@ -165,8 +165,7 @@ def test_a_tolerated_failure_is_mended_by_a_retry_and_folded_anew(lab: Lab) -> N
     assert {view.block_run_uuid: view.started_at for view in after.block_runs("aside")} == times
 
 
-@KINDS
-def test_a_retry_folds_only_what_changed(lab: Lab, kind: ExecutorKind, tmp_path: Path) -> None:
+def test_a_retry_folds_only_what_changed(lab: Lab, tmp_path: Path) -> None:
     log, mended = tmp_path / "folded", tmp_path / "mended"
     add = f"def add(acc, value):\n    with open({str(log)!r}, 'a') as log:\n        log.write(f'{{value}} ')\n"
     child = f"import os\n\n@transformer\ndef f(n):\n    assert n != 1900 or os.path.exists({str(mended)!r})\n"
@@ -174,7 +173,7 @@ def test_a_retry_folds_only_what_changed(lab: Lab, kind: ExecutorKind, tmp_path:
     lab.add("a", load("list(range(2000))"), dynamic=True)
     lab.add("f", fragile, ["a"], reduce_output=True, dynamic={"reduce": {"strategy": "add", "initial": 0}})
     lab.add("total", PASS, ["f"])
-    before = lab.run(kind)
+    before = lab.run()
     assert statuses(before, "total") == {"": "upstream_failed"}
     folded = log.read_text().split()
     assert len(folded) in {500, 1000, 1500}, "in stretches, behind the runs, up to where one is missing"
