@@ -228,6 +228,21 @@ def test_who_waits_for_a_failed_sibling_is_upstream_failed(lab: Lab, kind: Execu
     assert statuses(lab.run(kind), "build") == {"b": "upstream_failed", "a": "failed"}
 
 
+def test_two_blocks_whose_items_wait_for_each_other_fail_and_say_why(lab: Lab) -> None:
+    for one, other in (("left", "right"), ("right", "left")):
+        item = f"[[1, 2], [{{'block_uuid': 'first', 'upstream_blocks': ['{other}_total']}}]]"
+        lab.add(one, load(item), dynamic=True)
+        lab.add(f"{one}_child", PASS, [one], reduce_output=True)
+    lab.add("left_total", PASS, ["left_child"])
+    lab.add("right_total", PASS, ["right_child"])
+    reader = lab.run()
+    assert statuses(reader, "left_child") == {"first": "failed", "1": "completed"}
+    assert statuses(reader, "right_total") == {"": "upstream_failed"}
+    [group] = reader.store.failure_groups(reader.record.id)
+    assert group.size == 2
+    assert "wait" in group.error
+
+
 @pytest.mark.parametrize(("names", "said"), [(["zoo"], "zoo"), (["b"], "b")], ids=["never came", "a circle"])
 def test_names_that_lead_nowhere_start_nothing(lab: Lab, names: list[str], said: str) -> None:
     metadata = f"[{{'block_uuid': 'a'}}, {{'block_uuid': 'b', 'upstream_blocks': {names}}}]"

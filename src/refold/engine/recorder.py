@@ -114,7 +114,10 @@ class Recorder:
                 add(uuid, some_keys, status, *columns)
 
     def _lone(self, block: int, run: int) -> Failure | None:
-        """Why a run of a zip failed without having been executed: not every side has an item for it (design 2.3)."""
+        """Why a run failed without being executed: a side of a zip has no item for it, or it waits in a circle."""
+        if (block, run) in self._state.waiting.circular:
+            error = "DependencyError: what its item's `upstream_blocks` name waits for it, by way of other blocks"
+            return Failure(error, error, "", for_good=True)
         if not self._state.is_surplus(block, run):
             return None
         sides = [self._uuid(edge.upstream) for edge in self._state.plan.blocks[block].edges if edge.iterates]

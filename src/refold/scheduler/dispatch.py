@@ -34,6 +34,8 @@ class Dispatch:
                 self._grant(block)
         if self._running == 0 and not self._state.folding:
             self._unblock()
+            if self._running == 0 and not self._state.timers:
+                self._break_circle()
 
     def _round(self) -> bool:
         """Goes through the blocks once; whether what was combined may have given work to one that was passed."""
@@ -166,3 +168,14 @@ class Dispatch:
             if block.paused:
                 self._pull(block, min(block.paused), max(1, self._whole(block) // 2))
                 return
+
+    def _break_circle(self) -> None:
+        """Nothing runs, and nothing ever would: runs that wait for named ones wait in a circle, and fail (design 2.9).
+
+        What items of one dynamic run name is checked where they are made; names of static blocks can lead from one
+        dynamic block to another and back.
+        """
+        for number, run in self._state.waiting.give_up():
+            block = self._state.blocks[number]
+            self._unfolding.end_waiting(block, run, run + 1, Status.FAILED)
+        self._unfolding.drain()

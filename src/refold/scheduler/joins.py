@@ -95,7 +95,7 @@ class JoinSpace:
     def settled(self) -> bool:
         """Whether no factor will grow, and all combinations are made."""
         whole = self.judged and all(factor.space.settled() for factor in self.factors)
-        return whole and not self.cursor and self.size == self.total()
+        return whole and self.size == self.total()
 
     def closed(self) -> bool:
         """Whether all factors are; of those that are matched, all positions must be there to be counted."""

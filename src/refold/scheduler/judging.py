@@ -101,7 +101,7 @@ class Judging:
         judged = False
         for join in self._state.joins if not self._state.cancelling else ():
             settled = not join.judged and all(factor.space.settled() for factor in join.factors)
-            if settled and not join.cursor and join.size == join.total():
+            if settled and join.size == join.total():
                 judged, count = True, join.find_surplus()
                 self._unfolding.grow(join, count)
                 for block in self._state.standing_at(join):

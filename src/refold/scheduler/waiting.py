@@ -31,6 +31,8 @@ class Waiting:
         self._awaited: dict[Run, list[Run]] = {}
         self._held: dict[Run, int] = {}
         """Waiters whose item has come, with its verdict."""
+        self.circular: set[Run] = set()
+        """Waiters that were given up: what they waited for waited for them."""
 
     def __bool__(self) -> bool:
         return bool(self._waiters)
@@ -68,3 +70,10 @@ class Waiting:
             if not waiter.open and run in self._held:
                 free.append((run, self._held.pop(run)))
         return free
+
+    def give_up(self) -> list[Run]:
+        """Nothing can happen any more but by those that are held: they wait in a circle. All of them."""
+        held = sorted(self._held)
+        self._held.clear()
+        self.circular.update(held)
+        return held
