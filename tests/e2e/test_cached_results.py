@@ -124,6 +124,16 @@ def test_a_cached_loader_gives_its_items_again(tmp_path: Path) -> None:
     assert lab.executed() == ["loaded"]
 
 
+def test_a_block_that_a_retry_names_is_executed(lab: CountedLab) -> None:
+    lab.run()
+    reader = lab.run()
+    lab.executed()
+    assert values(lab.retry(reader, from_block="b"), "c") == {"": 60}
+    assert lab.executed() == ["1", "2", "3"]
+    lab.run()
+    assert lab.executed() == []
+
+
 def test_what_was_taken_over_stays_when_the_earlier_run_is_cleaned_away(lab: CountedLab) -> None:
     lab.run()
     reader = lab.run()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from refold.api.block_tasks import BlockTasks
 from refold.api.caching import make_cache_setup
@@ -181,7 +181,12 @@ def make_retry_setup(
     labels = RunLabels(record.id, PlanSnapshot.of(record), store, outputs)
     descent = Descent(prepared.plan, block_runs, labels.givers)
     recollection = Recollection.of(store, record.id, set(known) - forget, outputs, descent.holds)
-    return _setup(prepared, context, recollection)
+    named = {from_block, *(uuid for uuid, _ in block_runs)}
+    setup = _setup(prepared, context, recollection)
+    if setup.cache is None:
+        return setup
+    anew = frozenset(number for number, block in enumerate(prepared.blocks) if block.uuid in named)
+    return replace(setup, cache=replace(setup.cache, anew=anew))
 
 
 def changed_blocks(prepared: PreparedPipeline, record: RunRecord) -> set[BlockUuid]:

@@ -53,6 +53,8 @@ class CacheSetup:
     """Makes a chunk of another run this run's own. Raises StoreError when that run's files are gone."""
     publish: Callable[[int, ChunkRef, int], None]
     """Makes an output of a block without axes its latest one."""
+    anew: frozenset[int] = frozenset()
+    """Blocks that a retry asked for by name: they are executed whatever was found earlier."""
 
 
 class Ledger(Protocol):
@@ -125,7 +127,9 @@ class ResultCache:
         prints = dict(self._fingerprint(setup.blocks[block], block, ranges))
         uuid = self._state.plan.blocks[block].uuid
         asked = set(prints.values())
-        found = self._store.cached(setup.project, setup.pipeline, uuid, asked, setup.run) if asked else {}
+        found: Mapping[bytes, tuple[RunId, BlockRunRow]] = {}
+        if asked and block not in setup.anew:
+            found = self._store.cached(setup.project, setup.pipeline, uuid, asked, setup.run)
         events: list[Event] = []
         kept: list[int] = []
         outcomes = bytearray()

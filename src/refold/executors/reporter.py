@@ -10,8 +10,8 @@ from __future__ import annotations
 import threading
 import time
 from array import array
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from operator import attrgetter
@@ -321,18 +321,30 @@ class Reporter:
         unmet: list[NamedWait] = []
         for wait in self._unmet.pop(given.position, ()):
             (found if _target_known(wait, stop) else unmet).append(wait)
+        opened, closed = Counter[NamedWait](), Counter[NamedWait]()
         for wait in given.waits:
-            if _target_known(wait, stop):
-                was_open = wait._replace(target=OPEN)
-                if wait.target not in {None, OPEN} and wait.item >= given.start and was_open in found:
-                    found.remove(was_open)  # both came since the last report: nobody need know that it was open
-                found.append(wait)
-            else:
+            if not _target_known(wait, stop):
                 unmet.append(wait)
                 found.append(wait._replace(target=OPEN))
+                continue
+            found.append(wait)
+            if wait.target == OPEN:
+                opened[wait] += 1
+            elif wait.target is not None and wait.target > wait.item >= given.start:
+                was_open = wait._replace(target=OPEN)
+                closed[was_open] += opened[was_open] > closed[was_open]
         if unmet:
             self._unmet[given.position] = unmet
-        return tuple(found)
+        return tuple(_without(found, closed) if closed else found)
+
+
+def _without(waits: Sequence[NamedWait], closed: Counter[NamedWait]) -> Iterator[NamedWait]:
+    """The waits but for so many open ones: their targets came in the same report, so nobody need know of them."""
+    for wait in waits:
+        if closed[wait] > 0:
+            closed[wait] -= 1
+        else:
+            yield wait
 
 
 def _target_known(wait: NamedWait, items: int) -> bool:

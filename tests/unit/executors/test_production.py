@@ -150,6 +150,16 @@ def test_what_comes_together_is_never_told_as_open(bench: Bench, way: str) -> No
         assert len(closed) + len(open_ones) == (2 if report.start == 0 else 0)
 
 
+@GENERATORS
+def test_what_is_known_does_not_stand_for_what_is_still_to_come(bench: Bench, way: str) -> None:
+    told = bench.produce(bench.producer(code(way, "a", "b(z,a)", "z")), credit=2)
+    first = told.waits()
+    bench.pull(told, 9)
+    bench.finish()
+    assert sorted(first) == [NamedWait(1, None, OPEN), NamedWait(1, None, 0)]
+    assert told.waits()[2:] == [NamedWait(1, None, 2)]
+
+
 @WHOLE
 @pytest.mark.parametrize(
     ("named", "error"),
