@@ -72,6 +72,15 @@ def test_an_axis_held_twice_cannot_be_aligned(lab: Lab) -> None:
         lab.run()
 
 
+def test_all_that_cannot_be_planned_is_said_at_once(lab: Lab) -> None:
+    lab.add("a", load("[1, 2]"), dynamic=True)
+    lab.add("b", PASS, ["a"], reduce_output=True, dynamic={"reduce": "no_such"})
+    lab.add("c", PASS, ["a"], reduce_output=True, dynamic={"reduce": "nor_this"})
+    lab.add("d", PASS, ["a"], dynamic={"join": "align"})
+    with pytest.raises(PlanError, match=r"3 things(.|\n)*`no_such`(.|\n)*`nor_this`(.|\n)*block `d`"):
+        lab.run()
+
+
 @KINDS
 def test_every_strategy_folds_in_key_order(lab: Lab, kind: ExecutorKind) -> None:
     lab.add("numbers", load("[3, 1, 2]"), dynamic=True)

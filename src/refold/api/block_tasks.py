@@ -10,6 +10,19 @@ from refold.ports.executor import BlockTask, Folding, InputKind, Source
 from refold.scheduler.plan import Edge, EdgeKind, Plan
 
 
+def input_kind(edge: Edge) -> InputKind:
+    """What an edge gives to a run of the downstream block."""
+    match edge.kind:
+        case EdgeKind.FOLDED:
+            return InputKind.GROUP if edge.iterates else InputKind.REDUCED
+        case EdgeKind.ITEMS | EdgeKind.FLAT:
+            return InputKind.ITEM
+        case EdgeKind.RUNS:
+            return InputKind.CHILD
+        case EdgeKind.BROADCAST:
+            return InputKind.STATIC
+
+
 class BlockTasks:
     """Makes the tasks of one pipeline."""
 
@@ -38,7 +51,7 @@ class BlockTasks:
             language=block.language,
             source=self._sources[block.uuid],
             configuration=dict(block.configuration),
-            inputs=tuple(self._input_kind(edge) for edge in planned.edges),
+            inputs=tuple(input_kind(edge) for edge in planned.edges),
             axes=len(planned.axes),
             dynamic=planned.dynamic,
             timeout=block.timeout,
@@ -55,17 +68,6 @@ class BlockTasks:
             max_items=block.dynamic.max_child_block_runs,
             cuts_items=block.dynamic.cut_children,
         )
-
-    def _input_kind(self, edge: Edge) -> InputKind:
-        match edge.kind:
-            case EdgeKind.FOLDED:
-                return InputKind.GROUP if edge.iterates else InputKind.REDUCED
-            case EdgeKind.ITEMS | EdgeKind.FLAT:
-                return InputKind.ITEM
-            case EdgeKind.RUNS:
-                return InputKind.CHILD
-            case EdgeKind.BROADCAST:
-                return InputKind.STATIC
 
     def _folding(self, edge: Edge) -> Folding | None:
         if edge.kind is not EdgeKind.FOLDED:

@@ -53,13 +53,14 @@ def prepare(pipeline: Pipeline) -> PreparedPipeline:
     blocks = pipeline.running_blocks
     sources: dict[BlockUuid, Source] = {}
     asynchronous: set[BlockUuid] = set()
+    refused: list[PlanError] = []
     for block in (*blocks, *pipeline.callbacks, *pipeline.conditionals):
         require_language(block.uuid, block.language)
         sources[block.uuid] = source_of(block)
-        _refuse_unknown_strategy(block, sources[block.uuid])
+        refused += _unknown_strategy(block, sources[block.uuid])
         if _is_async(block, sources[block.uuid]):
             asynchronous.add(block.uuid)
-    plan = make_plan(blocks, pipeline.block_run_limit, frozenset(asynchronous))
+    plan = make_plan(blocks, pipeline.block_run_limit, frozenset(asynchronous), refused)
     return PreparedPipeline(pipeline, plan, sources, blocks)
 
 
@@ -71,21 +72,24 @@ def source_of(block: Block) -> Source:
         raise PipelineError(error.message, where=error.where, fix=error.fix) from error
 
 
-def _refuse_unknown_strategy(block: Block, source: Source) -> None:
+def _unknown_strategy(block: Block, source: Source) -> list[PlanError]:
     """A strategy that is neither one of ours nor a function of the block's file is an error before anything runs."""
     strategy = block.dynamic.reduction.strategy
     if strategy in STRATEGIES or block.language is not Language.PYTHON:
-        return
+        return []
     try:
         functions = inspect_source(source.text, block.type, str(source.path)).functions
     except RefoldError:
-        return  # a syntax error fails the block's runs, with file and line
-    if strategy not in functions:
-        raise PlanError(
+        return []  # a syntax error fails the block's runs, with file and line
+    if strategy in functions:
+        return []
+    return [
+        PlanError(
             f"`{strategy}` is neither a strategy nor a function of {source.path.name}",
             where=f"block `{block.uuid}`, configuration.dynamic.reduce",
             fix=suggestion(strategy, [*STRATEGIES, *functions], "strategies"),
         )
+    ]
 
 
 def _is_async(block: Block, source: Source) -> bool:

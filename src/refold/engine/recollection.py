@@ -9,6 +9,7 @@ list keeps its finished children, and a generator that was cut off goes on where
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -76,23 +77,22 @@ class Recollection:
         """
         anew = forgotten or (lambda _block, _key: False)
         memory = cls([ChunkRef(row.segment, row.offset, row.length) for row in store.chunks(run)], outputs)
-        for row in store.block_runs(run):
-            if row.status in _COMPLETE:
-                memory._gave.setdefault(row.block, {})[row.key] = 0
-            if row.block in kept and row.status in _COMPLETE and not anew(row.block, row.key):
-                memory._rows.setdefault(row.block, {})[row.key] = row
-            else:
-                memory.obsolete.append((row.block, row.key))
+        given: dict[BlockUuid, Counter[bytes]] = {}
         for block in (BlockUuid(str(block["uuid"])) for block in store.get(run).blocks):
             memory.folds += store.folds(run, block)
-            gave = memory._gave.get(block, {})
             for items in store.items(run, block):
-                if items.key in gave:
-                    gave[items.key] += items.length
+                given.setdefault(block, Counter())[items.key] += items.length
                 if block in kept and not anew(block, items.key):
                     memory._items.setdefault((block, items.key), []).append(items)
                 else:
                     memory.obsolete_items.append((block, items.key))
+        for row in store.block_runs(run):
+            if row.status in _COMPLETE and row.block in given:
+                memory._gave.setdefault(row.block, {})[row.key] = given[row.block][row.key]
+            if row.block in kept and row.status in _COMPLETE and not anew(row.block, row.key):
+                memory._rows.setdefault(row.block, {})[row.key] = row
+            else:
+                memory.obsolete.append((row.block, row.key))
         return memory
 
     def former_keys(self, axes: Sequence[AxisItems], count: int) -> list[bytes | None]:

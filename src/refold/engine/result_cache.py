@@ -50,7 +50,7 @@ class CacheSetup:
     blocks: Mapping[int, CachedBlock]
     """Those that are cached, by number."""
     adopt: Callable[[RunId, ChunkRef], ChunkRef]
-    """Makes a chunk of another run this run's own. Raises StoreError when that run's files are gone."""
+    """Makes a chunk of another run this run's own. Raises FileNotFoundError when it is gone."""
     publish: Callable[[int, ChunkRef, int], None]
     """Makes an output of a block without axes its latest one."""
     anew: frozenset[int] = frozenset()

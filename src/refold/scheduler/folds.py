@@ -13,12 +13,13 @@ left to whoever reads the value.
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from refold.scheduler.plan import PlannedBlock
-from refold.scheduler.ranges import Range, Ranges, count
+from refold.scheduler.ranges import Range, Ranges
 from refold.scheduler.spaces import FlatSpace, ItemSpace, RootSpace, Space
 from refold.scheduler.status import TERMINAL, Status
 
@@ -40,8 +41,10 @@ class Ahead:
 
     seen: int = 0
     """How many of its runs, in key order, were looked at: those before are folded, wait to be, or give nothing."""
-    waiting: list[Range] = field(default_factory=list)
-    """Completed runs that are next."""
+    waiting: deque[Range] = field(default_factory=deque)
+    """Completed runs that are next; over a join they may come one by one."""
+    ready: int = 0
+    """How many those are."""
     folded: int = 0
     busy: bool = False
     """Whether a worker folds."""
@@ -53,24 +56,33 @@ class Ahead:
     def take(self) -> Ranges | None:
         """The next stretch, where enough runs wait for one."""
         length = stretch_after(self.folded)
-        if self.busy or self.stopped or count(self.waiting) < length:
+        if self.busy or self.stopped or self.ready < length:
             return None
         taken: list[Range] = []
         self.folded += length
+        self.ready -= length
         while length:
-            start, stop = self.waiting.pop(0)
+            start, stop = self.waiting.popleft()
             end = min(stop, start + length)
             taken.append((start, end))
             length -= end - start
             if end < stop:
-                self.waiting.insert(0, (end, stop))
+                self.waiting.appendleft((end, stop))
         self.busy = True
         return tuple(taken)
+
+    def add(self, run: int) -> None:
+        """A completed run is next."""
+        if self.waiting and self.waiting[-1][1] == run:
+            self.waiting[-1] = (self.waiting[-1][0], run + 1)
+        else:
+            self.waiting.append((run, run + 1))
+        self.ready += 1
 
     @property
     def released(self) -> bool:
         """Whether readers may have the value: nothing is being folded, or will be."""
-        return self.happened and not self.busy and (self.stopped or count(self.waiting) < stretch_after(self.folded))
+        return self.happened and not self.busy and (self.stopped or self.ready < stretch_after(self.folded))
 
 
 class Runs(Protocol):
@@ -209,10 +221,7 @@ class FoldState:
             if code not in TERMINAL:
                 break
             if code in COMPLETE:
-                if ahead.waiting and ahead.waiting[-1][1] == run:
-                    ahead.waiting[-1] = (ahead.waiting[-1][0], run + 1)
-                else:
-                    ahead.waiting.append((run, run + 1))
+                ahead.add(run)
             elif code != Status.CONDITION_FAILED and not ahead.happened:
                 break
             ahead.seen += 1

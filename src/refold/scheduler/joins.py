@@ -55,6 +55,10 @@ class JoinSpace:
             by_index = self.width - 1 if join is Join.ZIP else None
             self.cursor = MatchCursor([(factor.space, factor.places) for factor in factors], by_index)
         self._outer: Space | None = None
+        self._kept: list[Factor] = []
+        """The factors of the outer space, where that is a join or one of them."""
+        self._kept_from: list[int] = []
+        """For each of those, the factor that it comes of."""
         self._made: dict[tuple[int, ...], int] = {}
         """Eager: positions by those of the factors."""
         self.surplus: dict[int, tuple[int, int]] = {}
@@ -173,8 +177,8 @@ class JoinSpace:
         Raises PlanError where a factor holds that axis before another of its own.
         """
         if self._outer is None:
-            kept: list[Factor] = []
-            for factor in self.factors:
+            kept = self._kept
+            for number, factor in enumerate(self.factors):
                 space, places = factor.space, factor.places
                 if self._holds_last(factor):
                     if places[-1] != self.width - 1:
@@ -186,7 +190,7 @@ class JoinSpace:
                 other = Factor(space, places)
                 if places and (self.join is Join.PRODUCT or other not in kept):
                     kept.append(other)
-            self._kept = kept
+                    self._kept_from.append(number)
             if not kept:
                 self._outer = RootSpace()
             elif len(kept) == 1:
@@ -204,17 +208,10 @@ class JoinSpace:
         if isinstance(outer, RootSpace):
             return 0
         found = []
-        for kept in self._kept:
-            number = next(n for n, factor in enumerate(self.factors) if self._is_kept(factor, kept))
-            at = self.columns[number][position]
-            factor = self.factors[number]
+        for number in self._kept_from:
+            at, factor = self.columns[number][position], self.factors[number]
             found.append(factor.space.outer_of(at) if self._holds_last(factor) else at)
         return outer.position_of(tuple(found)) if isinstance(outer, JoinSpace) and len(found) > 1 else found[0]
-
-    def _is_kept(self, factor: Factor, kept: Factor) -> bool:
-        if self._holds_last(factor):
-            return factor.places[:-1] == kept.places and factor.space.outer is kept.space
-        return factor == kept
 
     def position_of(self, members: tuple[int, ...]) -> int:
         """The position of these members; of an eager join, where they were combined."""

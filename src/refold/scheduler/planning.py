@@ -17,13 +17,17 @@ ASYNC_WIDTH = 1000
 
 
 def make_plan(
-    blocks: Sequence[Block], block_run_limit: int | None = None, asynchronous: frozenset[BlockUuid] = frozenset()
+    blocks: Sequence[Block],
+    block_run_limit: int | None = None,
+    asynchronous: frozenset[BlockUuid] = frozenset(),
+    refused: Sequence[PlanError] = (),
 ) -> Plan:
     """The plan of blocks that are given upstreams first; `asynchronous` are those whose function is `async def`.
 
     Raises PlanError for what cannot be unfolded, naming the block and the key; where several things cannot, all.
+    `refused` is what was found wrong before, of the blocks' code.
     """
-    planner = _Planner(blocks, asynchronous)
+    planner = _Planner(blocks, asynchronous, refused)
     plan = Plan(planner.plan(), block_run_limit)
     if not planner.errors:
         try:
@@ -51,12 +55,14 @@ class _Sketch:
 
 
 class _Planner:
-    def __init__(self, blocks: Sequence[Block], asynchronous: frozenset[BlockUuid]) -> None:
+    def __init__(
+        self, blocks: Sequence[Block], asynchronous: frozenset[BlockUuid], refused: Sequence[PlanError]
+    ) -> None:
         self._blocks = blocks
         self._numbers = {block.uuid: number for number, block in enumerate(blocks)}
         self._asynchronous = asynchronous
         self._sketches: list[_Sketch] = []
-        self.errors: list[PlanError] = []
+        self.errors = list(refused)
 
     def plan(self) -> tuple[PlannedBlock, ...]:
         """The planned blocks, as far as `errors` is empty."""

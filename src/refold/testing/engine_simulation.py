@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from refold.api.block_tasks import input_kind
 from refold.engine.engine import Engine, Observer
 from refold.engine.pipeline_run import PipelineRun, RunSetup
 from refold.engine.recollection import Recollection
@@ -33,7 +34,6 @@ from refold.testing.scripted_executor import (
     as_value,
     edge_folding,
     folding_of,
-    input_kind,
 )
 from refold.testing.simulated_clock import SimulatedClock
 

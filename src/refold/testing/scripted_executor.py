@@ -34,7 +34,7 @@ from refold.ports.executor import (
 from refold.ports.output_store import ChunkRef, Item, Output
 from refold.scheduler.commands import Fold, Pull, RunBatch
 from refold.scheduler.events import Folded, ItemsArrived, Outcome, ProducerPaused, RunsFinished
-from refold.scheduler.plan import Edge, EdgeKind
+from refold.scheduler.plan import Edge
 from refold.scheduler.ranges import numbers
 from refold.testing.scripted import Act, Attempt, Script, Value, contributed, folded, item_of, partly_folded
 from refold.testing.simulated_clock import SimulatedClock
@@ -311,19 +311,6 @@ def as_value(stored: object) -> Value:
         return tuple(map(as_value, stored))
     assert stored is None or isinstance(stored, bool | str), f"no script returns {stored!r}"
     return stored
-
-
-def input_kind(edge: Edge) -> InputKind:
-    """What an upstream gives to a run over this edge."""
-    match edge.kind:
-        case EdgeKind.FOLDED:
-            return InputKind.GROUP if edge.iterates else InputKind.REDUCED
-        case EdgeKind.ITEMS | EdgeKind.FLAT:
-            return InputKind.ITEM
-        case EdgeKind.RUNS:
-            return InputKind.CHILD
-        case EdgeKind.BROADCAST:
-            return InputKind.STATIC
 
 
 def folding_of(script: Script, number: int, *, computed: bool) -> Folding:
