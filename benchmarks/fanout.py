@@ -11,12 +11,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from pathlib import Path
 
-import psutil
-
+from benchmarks.whole_process import refold
 from refold.model.pipeline import Pipeline
 from refold.model.project import Project
 
@@ -50,52 +47,16 @@ def write_project(folder: Path, children: int) -> None:
     pipeline.add_block("export", "data_exporter", upstream=["transform"], content=_EXPORTER.format(children=children))
 
 
-class Watch(threading.Thread):
-    """The most memory that a process, and it with all its children, had."""
-
-    def __init__(self, pid: int) -> None:
-        super().__init__(daemon=True)
-        self._process = psutil.Process(pid)
-        self._over = threading.Event()
-        self.engine = 0
-        self.tree = 0
-
-    def run(self) -> None:
-        """Looks every twentieth of a second, until told to stop."""
-        while not self._over.wait(0.05):
-            try:
-                own = self._process.memory_info().rss
-                children = [child.memory_info().rss for child in self._process.children(recursive=True)]
-            except psutil.Error:
-                continue
-            self.engine, self.tree = max(self.engine, own), max(self.tree, own + sum(children))
-
-    def stop(self) -> None:
-        """No more looks."""
-        self._over.set()
-        self.join()
-
-
 def run_once(children: int, workers: int) -> dict[str, float]:
     """One whole `refold run`: seconds, peak memory in MB, files."""
     with tempfile.TemporaryDirectory(prefix="fanout-") as folder:
         project = Path(folder) / "project"
         write_project(project, children)
-        arguments = ["run", str(project), "fanout", "--json", "--workers", str(workers)]
-        command = [sys.executable, "-m", "refold.cli", *arguments]
-        begin = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        watch = Watch(process.pid)
-        watch.start()
-        output, errors = process.communicate()
-        seconds = time.perf_counter() - begin
-        watch.stop()
-        if process.returncode:
-            raise SystemExit(errors.decode() or output.decode())
-        counts = json.loads(output)["blocks"]["transform"]
+        ended = refold("run", str(project), "fanout", "--json", "--workers", str(workers))
+        counts = json.loads(ended.output)["blocks"]["transform"]
         assert counts["completed"] == children, counts
         files = sum(path.is_file() for path in (project / ".mage_data").rglob("*"))
-    return {"seconds": seconds, "engine_mb": watch.engine / 2**20, "tree_mb": watch.tree / 2**20, "files": files}
+    return {"seconds": ended.seconds, "engine_mb": ended.own_mb, "tree_mb": ended.tree_mb, "files": files}
 
 
 def floor_once(children: int) -> float:
