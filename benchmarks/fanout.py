@@ -1,22 +1,31 @@
 """A fan-out of trivial children, durable, as a whole process, beside the floor: `python -m benchmarks.fanout`.
 
-`[{"id": i}]` -> transformer -> reduce -> exporter. Prints medians, and the ratio of the throughputs pair by pair.
+`[{"id": i}]` -> transformer -> reduce -> exporter. The two take turns; the ratio of their throughputs is of each turn.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import subprocess
+import sqlite3
 import sys
 import tempfile
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.whole_process import refold
+from benchmarks.measurement import OWN_MEMORY, STARTED, TREE_MEMORY, WHOLE, Measurement, print_all
+from benchmarks.whole_process import refold, watched
 from refold.model.pipeline import Pipeline
 from refold.model.project import Project
 
+FLOOR, REFOLD = "floor", "Refold"
+
+_SPAN = (
+    "select max(completed_at) - min(started_at) from block_run"
+    " join block on block.run = block_run.run and block.number = block_run.block where block.uuid = ?"
+)
 _LOADER = """
 @data_loader
 def load(*args, **kwargs):
@@ -47,8 +56,24 @@ def write_project(folder: Path, children: int) -> None:
     pipeline.add_block("export", "data_exporter", upstream=["transform"], content=_EXPORTER.format(children=children))
 
 
-def run_once(children: int, workers: int) -> dict[str, float]:
-    """One whole `refold run`: seconds, peak memory in MB, files."""
+@dataclass(frozen=True, slots=True)
+class FanOut:
+    """How one fan-out went."""
+
+    seconds: float
+    """Of the whole process, start-up counted."""
+    started: float
+    """Seconds from the first child's beginning to the last one's end."""
+    own_mb: float
+    """The engine's memory."""
+    tree_mb: float
+    """All processes' memory."""
+    files: int = 0
+    """How many files were left."""
+
+
+def run_once(children: int, workers: int) -> FanOut:
+    """One whole `refold run`."""
     with tempfile.TemporaryDirectory(prefix="fanout-") as folder:
         project = Path(folder) / "project"
         write_project(project, children)
@@ -56,15 +81,53 @@ def run_once(children: int, workers: int) -> dict[str, float]:
         counts = json.loads(ended.output)["blocks"]["transform"]
         assert counts["completed"] == children, counts
         files = sum(path.is_file() for path in (project / ".mage_data").rglob("*"))
-    return {"seconds": ended.seconds, "engine_mb": ended.own_mb, "tree_mb": ended.tree_mb, "files": files}
+        started = span_of(project, "transform")
+    return FanOut(ended.seconds, started, ended.own_mb, ended.tree_mb, files)
 
 
-def floor_once(children: int) -> float:
-    """Seconds of the floor in a process of its own."""
-    printed = subprocess.run(
-        [sys.executable, "-m", "benchmarks.floor", str(children)], check=True, capture_output=True, text=True
-    )
-    return float(printed.stdout)
+def span_of(project: Path, block: str) -> float:
+    """Seconds from the beginning of a block's first run to the end of its last, by the run store's own times."""
+    with closing(sqlite3.connect(project / ".mage_data" / "refold.db")) as store:
+        ((seconds,),) = store.execute(_SPAN, (block,))
+    return float(seconds)
+
+
+def floor_once(children: int) -> FanOut:
+    """The floor in a process of its own; of its own seconds, its import is not one."""
+    ended = watched([sys.executable, "-m", "benchmarks.floor", str(children)])
+    return FanOut(ended.seconds, float(ended.output), ended.own_mb, ended.tree_mb)
+
+
+def fan_out_measurements(system: str, children: int, ended: Sequence[FanOut], detail: str = "") -> list[Measurement]:
+    """The rows of one system's fan-outs of so many children."""
+    figures = {
+        (WHOLE, "s"): [each.seconds for each in ended],
+        (STARTED, "s"): [each.started for each in ended],
+        (OWN_MEMORY, "MB"): [each.own_mb for each in ended],
+        (TREE_MEMORY, "MB"): [each.tree_mb for each in ended],
+    }
+    return [
+        Measurement(name, unit, tuple(values), detail, system, children) for (name, unit), values in figures.items()
+    ]
+
+
+def measure(children: int = 100_000, runs: int = 5, workers: int = 2) -> list[Measurement]:
+    """The floor and Refold by turns, and the ratio of each turn's throughputs."""
+    floors, refolds = [], []
+    for _ in range(runs):
+        floors.append(floor_once(children))
+        refolds.append(run_once(children, workers))
+    return [
+        *fan_out_measurements(FLOOR, children, floors),
+        *fan_out_measurements(REFOLD, children, refolds),
+        Measurement(
+            f"{children:,} children: Refold's throughput over the floor's",
+            "of 1",
+            tuple(floor.started / whole.seconds for floor, whole in zip(floors, refolds, strict=True)),
+            "Refold as a whole process, the floor from its pool's start on",
+        ),
+        Measurement(f"{children:,} children: files left", "files", tuple(float(each.files) for each in refolds)),
+    ]
 
 
 def main() -> None:
@@ -74,21 +137,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    ratios, rows = [], []
-    floor_once(1000)
-    for _ in range(options.runs):
-        floor = floor_once(options.children)
-        row = run_once(options.children, options.workers)
-        ratios.append(floor / row["seconds"])
-        rows.append(row)
-        print(f"floor {floor:6.3f} s   refold {row['seconds']:6.3f} s   ratio {ratios[-1]:.3f}", flush=True)
-    median = {key: statistics.median(row[key] for row in rows) for key in rows[0]}
-    print(
-        f"{options.children:,} children, whole process: {options.children / median['seconds']:,.0f} a second; "
-        f"of the floor's throughput {statistics.median(ratios):.3f} "
-        f"(least {min(ratios):.3f}, most {max(ratios):.3f}); engine {median['engine_mb']:.0f} MB, "
-        f"all processes {median['tree_mb']:.0f} MB, {median['files']:.0f} files"
-    )
+    print_all(measure(options.children, options.runs, options.workers))
 
 
 if __name__ == "__main__":

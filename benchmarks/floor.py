@@ -13,6 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.child import Item, child, items
+
 _TABLE = (
     "create table block_run(id integer primary key, run int, block text, uuid text, status text, "
     "started real, ended real, attempts int, segment int, position int)"
@@ -24,18 +26,13 @@ _INSERT = (
 Row = tuple[int, str, str, str, float, float, int, int, int]
 
 
-def child(data: dict[str, int]) -> list[dict[str, int]]:
-    """The child that all benchmarks run."""
-    return [{"id": data["id"] * 100}]
-
-
-def run_chunk(task: tuple[int, list[dict[str, int]], str]) -> list[Row]:
+def run_chunk(task: tuple[int, list[Item], str]) -> list[Row]:
     """Runs the children of one chunk and writes their outputs."""
-    number, items, folder = task
+    number, given, folder = task
     rows: list[Row] = []
     position = 0
     with (Path(folder) / f"{number}.seg").open("wb") as segment:
-        for item in items:
+        for item in given:
             started = time.time()
             blob = pickle.dumps(child(item), 5)
             segment.write(blob)
@@ -52,8 +49,8 @@ def measure(children: int, chunk: int = 500) -> float:
         database.execute("pragma synchronous=normal")
         database.execute(_TABLE)
         begin = time.perf_counter()
-        items = [{"id": number} for number in range(children)]
-        tasks = [(at, items[at * chunk : (at + 1) * chunk], folder) for at in range(-(-children // chunk))]
+        given = items(children)
+        tasks = [(at, given[at * chunk : (at + 1) * chunk], folder) for at in range(-(-children // chunk))]
         with multiprocessing.get_context("fork").Pool(2) as pool:
             for rows in pool.imap_unordered(run_chunk, tasks):
                 with database:

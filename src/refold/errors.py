@@ -73,6 +73,10 @@ class WorkerLostError(BlockError):
     """Raised for the block run on which a worker process died."""
 
 
+class OutOfMemoryError(BlockError, MemoryError):
+    """Raised for a block run whose worker was stopped because it took more memory than there is."""
+
+
 class ChangedItemsError(BlockError):
     """Raised when a retried generator yields other items than those its children already ran on."""
 

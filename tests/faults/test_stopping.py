@@ -172,8 +172,8 @@ def test_a_second_ctrl_c_ends_the_command_and_its_workers_at_once_and_a_retry_ca
 
 @EXECUTOR
 def test_a_child_that_terminates_the_engine_cancels_the_run(running: Make, executor: str) -> None:
-    target = "os.getpid()" if executor == "inline" else "os.getppid()"
-    run = running(f"os.kill({target}, signal.SIGTERM); {SLEEP}")
+    target = "os.getpid()" if executor == "inline" else "psutil.Process(os.getppid()).ppid()"
+    run = running(f"import psutil; os.kill({target}, signal.SIGTERM); {SLEEP}")
     run.start("--executor", executor)
     assert run.ended()[0] == 1
     run.cancelled_cleanly()

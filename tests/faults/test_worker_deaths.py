@@ -57,6 +57,10 @@ def bench(executor: ProcessExecutor, tmp_path: Path) -> Iterator[Bench]:
     bench.close()
 
 
+def workers_of(engine: psutil.Process) -> list[psutil.Process]:
+    return [worker for fork_server in engine.children() for worker in fork_server.children()]
+
+
 def run_fan_out(folder: Path, child: str, retries: int = 0) -> tuple[Project, RunRecord]:
     project = Project.init(folder)
     pipeline = Pipeline.create("fan", project)
@@ -119,7 +123,7 @@ def test_a_file_that_ends_its_worker_fails_its_block_and_is_not_loaded_for_ever(
 def test_a_worker_that_dies_between_batches_costs_nobody_an_attempt(bench: Bench) -> None:
     block = bench.block(DOUBLE)
     assert bench.over_items(block, [1]).value() == 2
-    for worker in psutil.Process().children():
+    for worker in workers_of(psutil.Process()):
         worker.kill()
     told = bench.submit(block, [bench.items(5)], 1)
     bench.finish()
@@ -132,7 +136,7 @@ def test_a_worker_that_dies_between_batches_costs_nobody_an_attempt(bench: Bench
 def test_a_generator_whose_worker_died_after_its_pause_is_handed_back(bench: Bench) -> None:
     told = bench.produce(bench.producer("@data_loader\ndef f():\n    yield 1\n    yield 2\n"), credit=1)
     assert told.paused
-    for worker in psutil.Process().children():
+    for worker in workers_of(psutil.Process()):
         worker.kill()
     bench.pull(told, 5)
     bench.finish()
@@ -209,12 +213,12 @@ def test_workers_of_a_killed_engine_are_gone(tmp_path: Path) -> None:
     try:
         with pids.open() as file:
             busy = psutil.Process(int(file.readline()))
-        workers = psutil.Process(engine.pid).children()
-        assert busy in workers
+        assert busy in workers_of(psutil.Process(engine.pid))
+        processes = psutil.Process(engine.pid).children(recursive=True)
     finally:
         engine.send_signal(signal.SIGKILL)
         engine.wait()
-    _, alive = psutil.wait_procs(workers, timeout=20)
+    _, alive = psutil.wait_procs(processes, timeout=20)
     assert not alive
 
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from refold.engine import recorder
 from refold.errors import LeaseError, StoreError
 from refold.model.block import RetryPolicy
 from refold.model.keys import BlockUuid, Key
@@ -22,8 +23,9 @@ from refold.testing.scripted_executor import Place
 
 @pytest.fixture(autouse=True)
 def short_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers fold a few runs at a time, so that it happens in small pipelines."""
+    """Workers fold a few runs at a time, and few are told of in columns, so that it happens in small pipelines."""
     monkeypatch.setattr(folds, "SHORTEST", 2)
+    monkeypatch.setattr(recorder, "ALIKE", 2)
 
 
 def check(simulation: EngineSimulation, *, cancelled: bool = False) -> None:

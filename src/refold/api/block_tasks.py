@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from refold.model.block import LIST, STRATEGIES, Block
+from refold.model.block import LIST, READ_LAZILY, STRATEGIES, Block
 from refold.model.keys import BlockUuid, RunId
 from refold.ports.executor import BlockTask, Folding, InputKind, Source
 from refold.scheduler.plan import Edge, EdgeKind, Plan
@@ -40,7 +40,8 @@ class BlockTasks:
     def make(self, number: int, run: RunId) -> BlockTask:
         """The task of one block, by its number in the plan."""
         block, planned = self._blocks[number], self._plan.blocks[number]
-        foldings = [self._folding(edge) for edge in planned.edges]
+        foldings = [self._folding(edge, block.dynamic.lazy_input) for edge in planned.edges]
+        ahead = any(fold.computed for fold in planned.folds)
         children = self._children(number) if planned.dynamic else []
         lone = all(self._stands_at_items(child) for child, _ in children)
         return BlockTask(
@@ -60,7 +61,7 @@ class BlockTasks:
             conditions=tuple(self._sources[uuid] for uuid in block.conditionals),
             callbacks=tuple(self._sources[uuid] for uuid in block.callbacks),
             foldings=tuple(foldings) if any(foldings) else (),
-            folds_own=self._how(number, computed=True) if any(fold.computed for fold in planned.folds) else None,
+            folds_own=self._how(number, block.dynamic.reduction.strategy) if ahead else None,
             siblings=self._siblings([child for child, _ in children]) if lone else frozenset(),
             statics=self._statics(number) if children else frozenset(),
             lone_children=lone,
@@ -69,16 +70,15 @@ class BlockTasks:
             cuts_items=block.dynamic.cut_children,
         )
 
-    def _folding(self, edge: Edge) -> Folding | None:
+    def _folding(self, edge: Edge, lazy: bool) -> Folding | None:
         if edge.kind is not EdgeKind.FOLDED:
             return None
-        assert edge.fold is not None, "an edge that folds says which fold it is"
-        return self._how(edge.upstream, computed=self._plan.blocks[edge.upstream].folds[edge.fold].computed)
+        strategy = self._blocks[edge.upstream].dynamic.reduction.strategy if edge.reduces else LIST
+        return self._how(edge.upstream, strategy, lazy=lazy and strategy in READ_LAZILY)
 
-    def _how(self, number: int, *, computed: bool) -> Folding:
+    def _how(self, number: int, strategy: str, *, lazy: bool = False) -> Folding:
         block = self._blocks[number]
         reduction = block.dynamic.reduction
-        strategy = reduction.strategy if computed else LIST
         return Folding(
             block=block.uuid,
             items=block.dynamic.dynamic,
@@ -86,6 +86,7 @@ class BlockTasks:
             initial=reduction.initial,
             has_initial=reduction.has_initial,
             source=None if strategy in STRATEGIES else self._sources[block.uuid],
+            lazy=lazy,
         )
 
     def _children(self, number: int) -> list[tuple[int, Edge]]:

@@ -23,7 +23,7 @@ from refold.api.snapshot import PlanSnapshot, code_digest
 from refold.api.stored_inputs import stored_inputs
 from refold.api.waiting import missing_inputs
 from refold.errors import BadInputError, NotFoundError, RefoldError
-from refold.executors.batch_runner import judge
+from refold.executors.judging import judge
 from refold.executors.block_call import Call
 from refold.executors.block_code import make_importable
 from refold.executors.capture import LogWriter

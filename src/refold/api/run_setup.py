@@ -58,6 +58,7 @@ def prepare(pipeline: Pipeline) -> PreparedPipeline:
         require_language(block.uuid, block.language)
         sources[block.uuid] = source_of(block)
         refused += _unknown_strategy(block, sources[block.uuid])
+        refused += _useless_width(block, sources[block.uuid])
         if _is_async(block, sources[block.uuid]):
             asynchronous.add(block.uuid)
     plan = make_plan(blocks, pipeline.block_run_limit, frozenset(asynchronous), refused)
@@ -90,6 +91,30 @@ def _unknown_strategy(block: Block, source: Source) -> list[PlanError]:
             fix=suggestion(strategy, [*STRATEGIES, *functions], "strategies"),
         )
     ]
+
+
+def _useless_width(block: Block, source: Source) -> list[PlanError]:
+    """Settings of `configuration.executor` that mean nothing for the block's function."""
+    given = [key for key in ("threads", "concurrency") if getattr(block.executor, key) is not None]
+    if not given or block.language is not Language.PYTHON:
+        return []
+    if block.dynamic.dynamic:
+        problem, fix = "a worker executes one run of a dynamic block at a time", "Leave it out."
+        return [_width_error(block, key, problem, fix) for key in given]
+    try:
+        is_async = inspect_source(source.text, block.type, str(source.path)).is_async
+    except RefoldError:
+        return []  # a syntax error fails the block's runs, with file and line
+    if is_async and "threads" in given:
+        return [_width_error(block, "threads", "the function is `async def`", "Use `concurrency`.")]
+    if not is_async and "concurrency" in given:
+        return [_width_error(block, "concurrency", "the function is not `async def`", "Use `threads`.")]
+    return []
+
+
+def _width_error(block: Block, key: str, problem: str, fix: str) -> PlanError:
+    where = f"block `{block.uuid}`, configuration.executor.{key}"
+    return PlanError(f"`{key}` changes nothing here: {problem}", where=where, fix=fix)
 
 
 def _is_async(block: Block, source: Source) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 
+from refold.engine.completed_runs import completed_runs
 from refold.engine.partials import Partials
 from refold.engine.places import Chunks, Places
 from refold.model.keys import RunId
@@ -12,7 +14,7 @@ from refold.ports.executor import Batch, Grouping, NamePart, Span, Spans
 from refold.ports.run_store import ItemsRow
 from refold.scheduler.commands import RunBatch
 from refold.scheduler.plan import Edge, EdgeKind
-from refold.scheduler.ranges import count, numbers
+from refold.scheduler.ranges import Ranges, gather, numbers, ranges_of, without_first
 from refold.scheduler.spaces import AxisItems, FlatSpace, ItemSpace, index_of
 from refold.scheduler.state import State
 
@@ -76,24 +78,23 @@ class BatchBuilder:
         if fingerprints is not None:
             fingerprints += row.fingerprints
 
-    def contributions(self, block: int, runs: Iterable[int]) -> tuple[Places, list[int]]:
-        """What completed runs give to a fold: outputs, or of a dynamic block items; where, and under which numbers."""
+    def contributions(self, block: int, runs: Ranges) -> Spans:
+        """What completed runs give to a fold: their outputs, or of a dynamic block their items."""
         items = self._state.blocks[block].items
         if items is None:
-            outputs = self.outputs[block]
-            return outputs, [run for run in runs if outputs.knows(run)]
-        return self.items[block], [item for run in runs for item in items.items_of(run)]
+            return self.outputs[block].spans(runs)
+        return self.items[block].spans(gather(chain.from_iterable(map(items.items_of, numbers(runs)))))
 
     def _input(self, command: RunBatch, number: int, edge: Edge) -> _Input:
         if edge.kind is EdgeKind.FOLDED:
             return self._fold(command, number, edge)
         if not edge.iterates:
-            return self.outputs[edge.upstream].spans((0,)), None
-        positions = numbers(self._state.inputs(command.block, number, command.runs))
+            return self.outputs[edge.upstream].spans(((0, 1),)), None
+        positions = self._state.inputs(command.block, number, command.runs)
         if edge.kind is EdgeKind.RUNS:
             return self.outputs[edge.upstream].spans(positions), None
         if edge.kind is EdgeKind.FLAT:
-            positions = iter(self._state.flat(edge.upstream, edge.levels).stored(list(positions)))
+            positions = gather(self._state.flat(edge.upstream, edge.levels).stored(sequence_of(positions)))
         return self.items[edge.upstream].spans(positions), None
 
     def _fold(self, command: RunBatch, number: int, edge: Edge) -> _Input:
@@ -111,16 +112,15 @@ class BatchBuilder:
         partials: list[int] = []
         records: list[int] = []
         for group in groups:
-            runs: Iterable[int] = (group,)
+            runs: Ranges = ((group, group + 1),)
             found: Spans = ()
             if edge.levels != 0:
                 found, folded = self.partials.of(edge.upstream, fold, group)
-                runs = self._state.fold(edge.upstream, fold).completed(group)
-                runs = [run for at, run in enumerate(runs) if at >= folded]
-            partials.append(sum(span.stop - span.start for span in found))
-            places, positions = self.contributions(edge.upstream, runs)
-            spans += [*found, *places.spans(positions)]
-            records.append(partials[-1] + len(positions))
+                runs = without_first(completed_runs(self._state.fold(edge.upstream, fold), group), folded)
+            partials.append(_records(found))
+            contributed = self.contributions(edge.upstream, runs)
+            spans += [*found, *contributed]
+            records.append(partials[-1] + _records(contributed))
         return tuple(spans), Grouping(partials, records)
 
     def _names(self, space: FlatSpace | ItemSpace, positions: Sequence[int]) -> tuple[NamePart, ...]:
@@ -136,15 +136,14 @@ class BatchBuilder:
         return (*parts, own)
 
     def _part(self, producer: int, axis: AxisItems) -> NamePart:
-        spans = self.items[producer].spans(axis[1]) if self.named[producer] else None
+        spans = self.items[producer].spans(ranges_of(axis[1])) if self.named[producer] else None
         return NamePart(index_of(*axis), spans)
 
 
-def sequence_of(ranges: tuple[tuple[int, int], ...]) -> Sequence[int]:
+def _records(spans: Spans) -> int:
+    return sum(span.stop - span.start for span in spans)
+
+
+def sequence_of(ranges: Ranges) -> Sequence[int]:
     """The numbers of some ranges, as a sequence that can be sliced."""
-    if len(ranges) == 1:
-        return range(*ranges[0])
-    found = array("I", bytes(4 * count(ranges)))
-    for at, number in enumerate(numbers(ranges)):
-        found[at] = number
-    return found
+    return range(*ranges[0]) if len(ranges) == 1 else array("I", numbers(ranges))

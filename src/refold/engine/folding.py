@@ -17,7 +17,7 @@ from refold.ports.output_store import ChunkRef
 from refold.ports.run_store import FoldRow
 from refold.scheduler.commands import Fold
 from refold.scheduler.events import Folded
-from refold.scheduler.ranges import count, numbers
+from refold.scheduler.ranges import count
 from refold.scheduler.state import State
 
 
@@ -59,9 +59,9 @@ class Folding:
         block, group = command.block, (command.block, command.fold, command.group)
         folding = self._tasks[block].folds_own
         assert folding is not None, "a fold that workers compute says how"
-        places, positions = self._builder.contributions(block, numbers(command.runs))
+        records = self._builder.contributions(block, command.runs)
         before, _ = self._builder.partials.of(*group)
-        stretch = self._builder.partials.next(group, self._how(folding), places, positions, count(command.runs))
+        stretch = self._builder.partials.next(group, self._how(folding), records, count(command.runs))
         former = self._former.find(
             self._state.plan.blocks[block].uuid, self._levels(command), self._key(command), stretch
         )
@@ -69,9 +69,7 @@ class Folding:
             self._builder.partials.put(stretch, former.chunk, former.position, cumulative=folding.cumulative)
             return Folded(block, command.fold, command.group)
         self._under_way[batch] = _UnderWay(command, stretch, folding.cumulative)
-        self._executor.submit_fold(
-            FoldBatch(batch, self._run, block, before if folding.cumulative else (), places.spans(positions))
-        )
+        self._executor.submit_fold(FoldBatch(batch, self._run, block, before if folding.cumulative else (), records))
         return None
 
     def take(self, report: Partial, add_chunk: Callable[[ChunkRef], int]) -> Folded:

@@ -7,12 +7,11 @@ first that is another.
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from refold.engine.places import Chunks, Places
+from refold.engine.places import Chunks
 from refold.model.keys import BlockUuid
 from refold.ports.executor import Span, Spans
 from refold.ports.run_store import FoldRow
@@ -59,15 +58,15 @@ class Partials:
             return (), 0
         return tuple(Span(self._chunks[chunk], at, at + 1) for chunk, at in progress.places), progress.covered
 
-    def next(self, group: Group, how: bytes, places: Places, positions: Sequence[int], runs: int) -> Stretch:
-        """What is known of a group once `runs` more of it are folded, whose records lie at these positions.
+    def next(self, group: Group, how: bytes, records: Spans, runs: int) -> Stretch:
+        """What is known of a group once `runs` more of it are folded, which gave these records.
 
         `how` tells the fold itself: what another function or strategy made is no partial of this one.
         """
         progress = self._groups.setdefault(group, _Progress(digest=how))
         told = blake2b(progress.digest, digest_size=16)
-        for column in places.columns(positions):
-            told.update(array("q", [-1 if each is None else each for each in column]).tobytes())
+        for (segment, offset, length), start, stop in records:
+            told.update(f"{segment} {offset} {length} {start} {stop}\n".encode())
         return Stretch(group, progress.covered + runs, told.digest())
 
     def put(self, stretch: Stretch, chunk: int, position: int, *, cumulative: bool) -> None:

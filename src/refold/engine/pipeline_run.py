@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import chain, count
 
 from refold.engine.batch_builder import BatchBuilder, sequence_of
 from refold.engine.batch_sizes import BatchSizes
@@ -24,6 +24,7 @@ from refold.engine.recorder import Recorder
 from refold.engine.result_cache import CacheSetup, ResultCache
 from refold.engine.reuse import Reuse
 from refold.engine.row_buffer import RowBuffer
+from refold.engine.times import Times
 from refold.errors import StoreError
 from refold.model.block import JsonValue
 from refold.model.keys import Key
@@ -53,7 +54,7 @@ from refold.scheduler.events import (
     TimerFired,
 )
 from refold.scheduler.plan import Plan
-from refold.scheduler.ranges import gather, stretches
+from refold.scheduler.ranges import Ranges, gather, numbers, stretches
 from refold.scheduler.state import State
 
 LEASE_SECONDS = 20.0
@@ -66,8 +67,6 @@ SUMMARY_SECONDS = 0.5
 """How often the stored summary is renewed."""
 _BATCHES = count(1)
 """One count for all runs of the process: an executor serves many."""
-_Times = Iterable[float | None]
-_Numbers = Iterable[int | None]
 _ENDS = {End.COMPLETED: RunStatus.COMPLETED, End.FAILED: RunStatus.FAILED, End.CANCELLED: RunStatus.CANCELLED}
 
 
@@ -92,11 +91,19 @@ class _InFlight:
     """A batch that an executor has."""
 
     block: int
+    ranges: Ranges
     runs: Sequence[int]
-    """The run of each position."""
+    """The run of each position: the numbers of `ranges`."""
     open: int
     """How many runs are not reported."""
     width: int
+
+    def runs_at(self, positions: Ranges) -> Ranges:
+        """The runs of some positions, in their order."""
+        if len(self.ranges) == 1:
+            first = self.ranges[0][0]
+            return tuple((first + start, first + stop) for start, stop in positions)
+        return gather(chain.from_iterable(self.runs[start:stop] for start, stop in positions))
 
 
 class PipelineRun:
@@ -113,7 +120,7 @@ class PipelineRun:
         self._state = State(setup.plan)
         chunks = Chunks(() if setup.recollection is None else setup.recollection.chunks)
         self._builder = BatchBuilder(self.id, self._state, chunks)
-        self._sizes = BatchSizes(len(setup.plan.blocks))
+        self._sizes = BatchSizes(self._state)
         self._rows = RowBuffer()
         self._cache = ResultCache(setup.cache, store, self._state, self._builder)
         self._reuse: Reuse | None = None
@@ -167,7 +174,7 @@ class PipelineRun:
         """An executor could take so many batches; whether this run had anything to do."""
         if self.end is not None or slots <= 0:
             return False
-        return self._feed(SlotsFree(slots, self._sizes.sizes))
+        return self._feed(SlotsFree(slots, self._sizes.sizes(slots, self._executor.workers())))
 
     def cancel(self) -> None:
         """Stops the run: what has not begun is cancelled, what runs is interrupted."""
@@ -272,7 +279,7 @@ class PipelineRun:
     def _hand_out(self, command: RunBatch) -> None:
         if self._reuse is not None:
             runs, events = self._reuse.answer(
-                command.block, command.runs, self._recorder.times.setdefault(command.block, {})
+                command.block, command.runs, self._recorder.times.setdefault(command.block, Times())
             )
             self._events += events
             command = replace(command, runs=runs)
@@ -289,7 +296,7 @@ class PipelineRun:
                 self._producing[command.block, run] = (number, position)
                 if given := self._recorder.given.get((command.block, run)):
                     known[position] = b"".join(given)
-        self._batches[number] = _InFlight(command.block, sequence, len(sequence), command.width)
+        self._batches[number] = _InFlight(command.block, command.runs, sequence, len(sequence), command.width)
         self._executor.submit(self._builder.build(number, command, sequence, known))
 
     def _take_items(self, batch: _InFlight, report: Produced) -> None:
@@ -299,33 +306,33 @@ class PipelineRun:
         self._feed(ItemsArrived(block, run, report.start, report.start + report.length, report.size, waits))
 
     def _take_outcomes(self, batch: _InFlight, report: Finished) -> None:
-        runs: list[int] = []
-        for start, stop in report.positions:
-            runs += batch.runs[start:stop]
+        block, runs = batch.block, batch.runs_at(report.positions)
         if report.started:
-            times = zip(report.started, report.ended, strict=True)
-            self._recorder.times = {batch.block: dict(zip(runs, times, strict=True))}
+            self._recorder.times = {block: Times(runs, report.started, report.ended)}
         if report.chunk is not None:
-            self._place_outputs(batch.block, runs, report.outcomes, self._recorder.add_chunk(report.chunk))
+            self._place_outputs(block, runs, report.outcomes, self._recorder.add_chunk(report.chunk))
         if report.digests:
-            self._cache.digests.put(batch.block, runs, report.outcomes, report.digests)
+            self._cache.digests.put(block, tuple(numbers(runs)), report.outcomes, report.digests)
         for position, failure in report.failures.items():
-            self._recorder.failures[batch.block, batch.runs[position]] = failure
-        self._sizes.measure(batch.block, report, batch.width)
-        for run in runs if self._producing else ():
-            self._producing.pop((batch.block, run), None)
-        batch.open -= len(runs)
+            self._recorder.failures[block, batch.runs[position]] = failure
+        self._sizes.measure(block, report, batch.width)
+        if self._state.plan.blocks[block].dynamic:
+            for run in numbers(runs):
+                self._producing.pop((block, run), None)
+        batch.open -= len(report.outcomes)
         if not batch.open:
             del self._batches[report.batch]
-        self._feed(RunsFinished(batch.block, gather(runs), report.outcomes))
+        self._feed(RunsFinished(block, runs, report.outcomes))
 
-    def _place_outputs(self, block: int, runs: Sequence[int], outcomes: bytes, chunk: int) -> None:
-        first = 0
-        for code, low, high in stretches(outcomes):
-            if code <= Outcome.COMPLETED_FALSE:
-                for start, stop in gather(runs[low:high]):
-                    self._builder.outputs[block].put(start, stop, chunk, first)
-                    first += stop - start
+    def _place_outputs(self, block: int, runs: Ranges, outcomes: bytes, chunk: int) -> None:
+        told = first = 0
+        for start, stop in runs:
+            codes = outcomes[told : told + stop - start]
+            told += stop - start
+            for code, low, high in stretches(codes, start):
+                if code <= Outcome.COMPLETED_FALSE:
+                    self._builder.outputs[block].put(low, high, chunk, first)
+                    first += high - low
 
     def _finish(self, end: RunStatus) -> None:
         if self._reuse is not None and end is not RunStatus.CANCELLED:

@@ -8,21 +8,26 @@ from functools import partial
 from itertools import repeat
 
 from refold.engine.batch_builder import BatchBuilder, sequence_of
+from refold.engine.places import NOWHERE, Piece
 from refold.engine.result_cache import ResultCache
-from refold.engine.reuse import Reuse, Times
+from refold.engine.reuse import Reuse
 from refold.engine.row_buffer import RowBuffer
-from refold.engine.run_keys import encoded_keys
+from refold.engine.run_keys import encoded_keys, joined_keys
+from refold.engine.times import Times
 from refold.model.block import Join
 from refold.model.keys import BlockUuid
 from refold.ports.clock import Clock
 from refold.ports.executor import Failure, Produced
 from refold.ports.output_store import ChunkRef
-from refold.ports.run_store import ItemsRow
+from refold.ports.run_store import BlockRunColumns, ItemsRow
 from refold.scheduler.commands import Record
+from refold.scheduler.folds import COMPLETE
 from refold.scheduler.state import State
 from refold.scheduler.status import Status
 
-_Times = Iterable[float | None]
+ALIKE = 8
+"""How many runs are worth telling of in columns."""
+_Moments = Iterable[float | None]
 _Numbers = Iterable[int | None]
 
 
@@ -86,7 +91,49 @@ class Recorder:
     def record(self, command: Record) -> None:
         """Runs have reached their last status."""
         block, status = command.block, command.status
-        runs: Sequence[int] = sequence_of(command.runs)
+        rest = command.runs
+        if self._are_alike(block, status):
+            rest = tuple(each for each in rest if not self._add_columns(block, status, *each))
+        if rest:
+            self._record_each(block, sequence_of(rest), status)
+
+    def _are_alike(self, block: int, status: Status) -> bool:
+        """Whether rows of the block's runs with this status may differ in keys, times and positions alone."""
+        planned = self._state.plan.blocks[block]
+        kept = self._reuse is not None and block in self._reuse.unchanged
+        return not (planned.dynamic or status is Status.FAILED or kept or self._cache.concerns(block))
+
+    def _add_columns(self, block: int, status: Status, start: int, stop: int) -> bool:
+        """Makes rows of the runs `start` to `stop` without looking at each; False where that cannot be."""
+        failures = self._state.blocks[block].failures
+        if stop - start < ALIKE or not (failures.keys().isdisjoint(range(start, stop)) if failures else True):
+            return False
+        pieces = [Piece(start, stop, NOWHERE, NOWHERE)]
+        if status in COMPLETE:
+            pieces = list(self._builder.outputs[block].pieces(start, stop))
+        times = self.times.get(block)
+        told = times.columns(start, stop) if times else (None, self._clock.now())
+        if told is None or stop - start < ALIKE * len(pieces):
+            return False
+        for piece in pieces:
+            low, high, length = piece.start - start, piece.stop - start, piece.stop - piece.start
+            began, ended = (column[low:high] if isinstance(column, Sequence) else column for column in told)
+            self._rows.add_columns(
+                BlockRunColumns(
+                    block=self._uuid(block),
+                    keys=joined_keys(self._state.axes(block, range(piece.start, piece.stop)), length),
+                    count=length,
+                    status=int(status),
+                    attempts=int(began is not None),
+                    started_at=began,
+                    completed_at=ended,
+                    chunk=None if piece.chunk == NOWHERE else piece.chunk,
+                    position=None if piece.chunk == NOWHERE else piece.first,
+                )
+            )
+        return True
+
+    def _record_each(self, block: int, runs: Sequence[int], status: Status) -> None:
         if self._reuse is not None and (unchanged := self._reuse.unchanged.get(block)):
             runs = [run for run in runs if run not in unchanged]
             if not runs:
@@ -127,12 +174,11 @@ class Recorder:
 
     def _columns(
         self, block: int, runs: Sequence[int], status: Status
-    ) -> tuple[Iterable[int], _Times, _Times, _Numbers, _Numbers]:
+    ) -> tuple[Iterable[int], _Moments, _Moments, _Numbers, _Numbers]:
         """Attempts, beginnings, ends, chunks and positions of runs that have reached this status."""
         failures = self._state.blocks[block].failures
-        times = self.times.get(block, {})
-        unknown = (None, self._clock.now())
-        began, ended = zip(*[times.get(run, unknown) for run in runs], strict=True)
+        times = self.times.get(block, Times())
+        began, ended = zip(*times.each(runs, (None, self._clock.now())), strict=True)
         # A worker that died took the moment with it when its child began.
         attempts = [int(started is not None or status is Status.FAILED) for started in began]
         if status is Status.FAILED and self._state.plan.blocks[block].join is Join.ZIP:
@@ -142,8 +188,7 @@ class Recorder:
             for at, run in enumerate(runs):
                 if run in failures:
                     attempts[at] = failures[run] + (status is not Status.FAILED)
-        done = status in {Status.COMPLETED, Status.COMPLETED_FALSE}
-        if not done:
+        if status not in COMPLETE:
             return attempts, began, ended, repeat(None, len(runs)), repeat(None, len(runs))
         return attempts, began, ended, *self._builder.outputs[block].columns(runs)
 

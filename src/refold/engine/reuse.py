@@ -10,6 +10,7 @@ from refold.engine.recollection import Recollection, Reconciled
 from refold.engine.result_cache import ResultCache
 from refold.engine.row_buffer import RowBuffer
 from refold.engine.run_keys import encoded_keys
+from refold.engine.times import Times
 from refold.model.keys import BlockUuid
 from refold.ports.run_store import BlockRunRow, ItemsRow
 from refold.scheduler.events import Event, ItemsArrived, Outcome, RunsFinished, RunsTaken
@@ -17,9 +18,6 @@ from refold.scheduler.plan import Axis, EdgeKind
 from refold.scheduler.ranges import Ranges, gather, numbers
 from refold.scheduler.state import State
 from refold.scheduler.status import Status
-
-Times = dict[int, tuple[float | None, float | None]]
-"""By run: when it began and ended."""
 
 
 class Reuse:
@@ -56,7 +54,7 @@ class Reuse:
             block, start, stop = ready.pop(0)
             # Combinations of a product are handed out in the moment in which they become ready.
             waiting = self._state.blocks[block].stretches_of(Status.INITIAL, start, stop)
-            rest, answers = self.answer(block, tuple(waiting), times.setdefault(block, {}))
+            rest, answers = self.answer(block, tuple(waiting), times.setdefault(block, Times()))
             if answers:
                 executed = set(numbers(rest))
                 taken = gather(run for run in numbers(waiting) if run not in executed)
@@ -82,7 +80,7 @@ class Reuse:
             reused.append(run)
             false = row.status == Status.COMPLETED_FALSE
             outcomes.append(Outcome.COMPLETED_FALSE if false else Outcome.COMPLETED)
-            times[run] = (row.started_at, row.completed_at)
+            times.put(run, (row.started_at, row.completed_at))
             self._place(block, run, row)
             if key == former_key and (planned.uuid, key) not in self._forgotten:
                 self.unchanged.setdefault(block, set()).add(run)

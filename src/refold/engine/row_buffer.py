@@ -10,7 +10,15 @@ from refold.model.block import JsonValue
 from refold.model.keys import BlockUuid
 from refold.ports.executor import Failure
 from refold.ports.output_store import ChunkRef
-from refold.ports.run_store import BlockRunRow, ChunkRow, FailureRow, FoldRow, ItemsRow, WriteBatch
+from refold.ports.run_store import (
+    BlockRunColumns,
+    BlockRunRow,
+    ChunkRow,
+    FailureRow,
+    FoldRow,
+    ItemsRow,
+    WriteBatch,
+)
 
 
 class RowBuffer:
@@ -18,11 +26,14 @@ class RowBuffer:
 
     def __init__(self) -> None:
         self._batch = WriteBatch()
+        self._in_columns = 0
+        """How many block runs wait as columns."""
 
     def __len__(self) -> int:
         batch = self._batch
         return (
-            len(batch.rows)
+            self._in_columns
+            + len(batch.rows)
             + len(batch.items)
             + len(batch.chunks)
             + len(batch.failures)
@@ -39,6 +50,11 @@ class RowBuffer:
         """A run of a dynamic block gave items."""
         self._batch.items.append(row)
 
+    def add_columns(self, columns: BlockRunColumns) -> None:
+        """Block runs of one block, alike but for their times, have reached their last status."""
+        self._batch.columns.append(columns)
+        self._in_columns += columns.count
+
     def add_rows(
         self,
         block: BlockUuid,
@@ -54,9 +70,9 @@ class RowBuffer:
         fingerprints: Iterable[bytes | None] | None = None,
         kept: bool = False,
     ) -> None:
-        """Block runs of one block that have reached the same last status: columns become rows, as plain tuples.
+        """Block runs of one block that have reached the same last status, each with its own of everything.
 
-        The last three are of the few blocks that are cached, or followed by one that is; rows of others are without
+        The columns become rows, as plain tuples. The last three are of the few blocks that are cached, or followed by one that is; rows of others are without
         them, and cost nothing for them.
         """
         count = len(keys)
@@ -86,6 +102,7 @@ class RowBuffer:
     def take(self, summary: Mapping[str, JsonValue] | None) -> WriteBatch:
         """Everything so far; the buffer is empty afterwards."""
         batch, self._batch = self._batch, WriteBatch()
+        self._in_columns = 0
         batch.summary = summary
         return batch
 
@@ -94,9 +111,11 @@ class RowBuffer:
         newer = self._batch
         batch.chunks += newer.chunks
         batch.items += newer.items
+        batch.columns += newer.columns
         batch.rows += newer.rows
         batch.failures += newer.failures
         batch.folds += newer.folds
         batch.forgotten += newer.forgotten
         batch.forgotten_items += newer.forgotten_items
         self._batch = batch
+        self._in_columns = sum(each.count for each in batch.columns)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import sys
 from array import array
 from collections.abc import Sequence
@@ -10,16 +9,20 @@ from collections.abc import Sequence
 from refold.scheduler.spaces import AxisItems, index_of
 
 
+def joined_keys(axes: Sequence[AxisItems], count: int) -> bytes:
+    """The encoded keys of `count` runs one after the other, from their items axis by axis."""
+    indices = array("I", bytes(4 * len(axes) * count))
+    for place, axis in enumerate(axes):
+        indices[place :: len(axes)] = array("I", index_of(*axis))
+    if sys.byteorder == "little":
+        indices.byteswap()
+    return indices.tobytes()
+
+
 def encoded_keys(axes: Sequence[AxisItems], count: int) -> list[bytes]:
-    """The encoded key of each of `count` runs, from their items axis by axis."""
-    columns = [index_of(*axis) for axis in axes]
-    if not columns:
+    """The encoded key of each of `count` runs."""
+    width = 4 * len(axes)
+    if not width:
         return [b""] * count
-    if len(columns) == 1:
-        data = array("I", columns[0])
-        if sys.byteorder == "little":
-            data.byteswap()
-        blob = data.tobytes()
-        return [blob[at : at + 4] for at in range(0, len(blob), 4)]
-    pack = struct.Struct(f">{len(columns)}I").pack
-    return [pack(*key) for key in zip(*columns, strict=True)]
+    joined = joined_keys(axes, count)
+    return [joined[at : at + width] for at in range(0, len(joined), width)]

@@ -3,142 +3,93 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Coroutine
+from contextlib import nullcontext
+from contextvars import Context
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from refold.errors import BlockTimeoutError
 from refold.executors.block_call import Call
+from refold.executors.block_code import BlockCode
 from refold.executors.capture import set_speaker
-from refold.executors.cursor import MANY, PutCursor
-from refold.executors.failures import failure_of
+from refold.executors.execution import Execution
 from refold.executors.interrupts import Cancelled, Overdue
-from refold.executors.open_run import OpenRun
-from refold.executors.reporter import Reporter
-from refold.languages.event_loops import run_coroutine
-from refold.languages.python.block_function import CallbackStatus
-from refold.ports.executor import Batch
+from refold.executors.judging import CONDITION_FAILED, Judged, judge_in_steps, refuse_generator
+from refold.executors.side_reports import SideReports
+from refold.executors.wide_batch import WideBatch, tell_end
+from refold.languages.arguments import bind
+from refold.languages.event_loops import stepped_here
 from refold.ports.output_store import Output
 from refold.scheduler.events import Outcome
-
-NextPosition = Callable[[], int | None]
-"""Gives the run that begins now; None when no more do."""
 
 if TYPE_CHECKING:
     import asyncio
 
-CallOf = Callable[[int], Call]
-Judge = Callable[[Call, object], tuple[Outcome, Output | None]]
+_NO_KEYWORDS: dict[str, object] = {}
 
 
-class AsyncBatch:
+class AsyncBatch(WideBatch):
     """Executes a batch whose function is a coroutine function."""
 
-    def __init__(
-        self,
-        batch: Batch,
-        opened: OpenRun,
-        reporter: Reporter,
-        next_position: NextPosition,
-        call_of: CallOf,
-        judge: Judge,
-        put_cursor: PutCursor,
-    ) -> None:
-        self._batch = batch
-        self._opened = opened
-        self._reporter = reporter
-        self._next_position = next_position
-        self._call_of = call_of
-        self._judge = judge
-        self._put_cursor = put_cursor
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def run(self) -> None:
-        """Executes runs, at most `width` of them at once; all that have begun are reported afterwards."""
-        run_coroutine(self._run())
-
-    async def _run(self) -> None:
+    def __init__(self, execution: Execution, code: BlockCode, reports: SideReports, context: Context) -> None:
         import asyncio
 
-        loop = asyncio.get_running_loop()
+        super().__init__(execution, code, reports, context)
+        self._interruptions = (asyncio.CancelledError, Cancelled)
+        self._function, self._signature = code.main.function, code.main.signature
+        self._mage_outputs = execution.run.context.mage_outputs
+        self._uuid = execution.inputs.uuid
+        self._arguments = execution.inputs.arguments
+        self._bare = code.plain
 
-        def cancel() -> None:
-            loop.call_soon_threadsafe(self._cancel_tasks)
+    def _run(self, position: int) -> Coroutine[object, object, None]:
+        return self._run_bare(position) if self._bare else self._run_call(position)
 
-        self._opened.on_cancel.append(cancel)
-        free = asyncio.Semaphore(max(1, self._batch.width))
+    async def _run_bare(self, position: int) -> None:
+        """A run that is nothing but a call: tens of thousands may be under way, so there is little of it."""
+        started = time.time()
         try:
-            await free.acquire()
-            while not self._opened.cancelled and (position := self._next_position()) is not None:
-                task = loop.create_task(self._run_one(position))
-                self._tasks.add(task)
-                task.add_done_callback(partial(self._settle, position))
-                task.add_done_callback(lambda _task: free.release())
-                await free.acquire()
-            while self._tasks:
-                await asyncio.wait(self._tasks)
-        finally:
-            self._opened.on_cancel.remove(cancel)
+            set_speaker(partial(self._uuid, position))
+            arguments, _ = bind(self._signature, self._arguments(position), _NO_KEYWORDS, self._mage_outputs)
+            returned = await cast("Awaitable[object]", self._function(*arguments))
+            refuse_generator(returned)
+            self._complete(position, Output.of(returned), Outcome.COMPLETED, started)
+        except BaseException as error:  # sys.exit and the like end the child, never the worker
+            outcome, reason = self._ending(error)
+            self._tell(position, outcome, started, reason)
+        self._over(position)
 
-    def _settle(self, position: int, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if task.cancelled():  # before its first step: it could not say so itself
-            now = time.time()
-            self._reporter.ended(position, Outcome.CANCELLED, now, now)
-
-    def _turn(self) -> None:
-        """The loop goes round: a worker that does not say so any more hangs in the code of some child."""
-        self._put_cursor(self._batch.id, MANY, time.monotonic())
-
-    def _cancel_tasks(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-
-    async def _run_one(self, position: int) -> None:
+    async def _run_call(self, position: int) -> None:
+        """A run with all that may come with it."""
         import asyncio
 
         started = time.time()
         call: Call | None = None
         limit: asyncio.Timeout | None = None
-        set_speaker(None)
-        self._turn()
         try:
-            call = self._call_of(position)
-            set_speaker(call.name)
-            holds = not call.code.conditions or call.conditions_hold()
-            if not holds:
-                self._reporter.ended(position, Outcome.CONDITION_FAILED, started, time.time())
-                return
-            async with asyncio.timeout(call.time_left()) as limit:
-                returned = await cast("Awaitable[object]", call.main())
+            set_speaker(partial(self._uuid, position))
+            call = self.execution.make_call(self.code, position)
+            async with nullcontext() if call.deadline is None else asyncio.timeout(call.time_left()) as limit:
+                outcome, output = await self._judged(call)
             call.check_time()
-            self._complete(call, position, returned, started)
-        except (asyncio.CancelledError, Cancelled):
-            self._end(call, position, started, Outcome.CANCELLED, None)
-        except (TimeoutError, Overdue) as error:
-            overdue = isinstance(error, Overdue) or (limit is not None and limit.expired())
-            self._end(call, position, started, Outcome.FAILED, self._late() if overdue else error)
-        except BaseException as error:  # sys.exit and the like end the child, never the worker
-            self._end(call, position, started, Outcome.FAILED, error)
-            self._turn()
+            if output is not None:
+                await stepped_here(call.tell_success(output))
+            self._complete(position, output, outcome, started)
+        except BaseException as error:
+            late = limit is not None and limit.expired() and isinstance(error, TimeoutError)
+            await self._end(call, position, started, Overdue() if late else error)
+        self._over(position)
 
-    def _late(self) -> BlockTimeoutError:
-        timeout = self._opened.tasks[self._batch.block].timeout
-        return BlockTimeoutError(f"ran longer than its timeout of {timeout:g} seconds")
+    async def _judged(self, call: Call) -> Judged:
+        """All that is called for a run."""
+        if self.code.conditions and not await stepped_here(call.ask_conditions()):
+            return CONDITION_FAILED
+        returned = await cast("Awaitable[object]", call.main())
+        return await stepped_here(judge_in_steps(self.execution.task, call, returned))
 
-    def _complete(self, call: Call, position: int, returned: object, started: float) -> None:
-        outcome, output = self._judge(call, returned)
-        if output is None:
-            self._reporter.ended(position, outcome, started, time.time())
-            return
-        call.succeed(output)
-        self._reporter.completed(position, output, outcome, started, time.time())
-
-    def _end(
-        self, call: Call | None, position: int, started: float, outcome: Outcome, error: BaseException | None
-    ) -> None:
+    async def _end(self, call: Call | None, position: int, started: float, error: BaseException) -> None:
+        """A run ended without output; its callbacks are called."""
+        outcome, reason = self._ending(error)
         if call is not None:
-            status = CallbackStatus.CANCELLED if error is None else CallbackStatus.FAILURE
-            call.call_back(status, None, error)
-        failure = None if error is None else failure_of(error)
-        self._reporter.ended(position, outcome, started, time.time(), failure)
+            await stepped_here(tell_end(call, reason))
+        self._tell(position, outcome, started, reason)

@@ -6,15 +6,15 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-from refold.executors.folded_input import FoldedInput
+from refold.executors.folded_input import GroupValue, group_values
 from refold.executors.folds import Folds
 from refold.executors.open_run import OpenRun
-from refold.executors.records import Records
+from refold.executors.records import UNREAD, DecodeMany, Records
 from refold.languages.arguments import Argument, Feed
 from refold.languages.keywords import merge_keywords
 from refold.model.keys import block_run_uuid
 from refold.ports.executor import Batch, BlockTask, InputKind, NamePart
-from refold.ports.output_store import Output, OutputStore, Shape
+from refold.ports.output_store import Chunk, Output, OutputStore, Shape
 
 
 class BatchInputs:
@@ -28,13 +28,24 @@ class BatchInputs:
         self._batch = batch
         self._names = [[_NamePart(opened.store, part) for part in parts] for parts in batch.names]
         assert len(batch.inputs) == len(task.inputs)
-        records = [Records(opened.store, spans) for spans in batch.inputs]
-        self._readers = [self._reader(number, each, folds) for number, each in enumerate(records)]
+        self._records = [Records(opened.store, spans) for spans in batch.inputs]
+        self._readers = [self._reader(number, each, opened, folds) for number, each in enumerate(self._records)]
         self._keywords: tuple[Mapping[str, object], Mapping[str, object]] | None = None
 
     def arguments(self, position: int) -> list[Argument]:
         """One for each upstream, freshly decoded: a run that changes its input changes nobody else's."""
         return [read(position) for read in self._readers]
+
+    def ahead(self) -> Iterator[list[object]]:
+        """What the runs are called with, one argument each, in order and in lists: as many as there are runs.
+
+        Where that is not one value that can be decoded together with others it is UNREAD: `arguments` says what it is.
+        """
+        decode = _DECODERS.get(self._task.inputs[0]) if len(self._records) == 1 else None
+        if decode is not None:
+            yield from self._records[0].ahead(decode)
+        else:
+            yield [UNREAD] * self._batch.length
 
     def labels(self, position: int) -> tuple[str, ...]:
         """The run's labels, one an axis, outermost first."""
@@ -64,14 +75,14 @@ class BatchInputs:
             own |= {"dynamic_block_index": key[-1], "dynamic_block_key": key}
         return merge_keywords({**builtins, "retry": retry}, self._context.variables, metadata, own)
 
-    def _reader(self, number: int, records: Records, folds: Folds) -> _Read:
+    def _reader(self, number: int, records: Records, opened: OpenRun, folds: Folds) -> _Read:
         kind, batch = self._task.inputs[number], self._batch
         if kind in _READERS:
             return _READERS[kind](records)
         folding, grouping = self._task.foldings[number], batch.groupings[number]
         assert folding is not None
         assert grouping is not None
-        folded = FoldedInput(folds, folding, records, grouping, batch.length)
+        folded = group_values(opened, folds, folding, batch.inputs[number], grouping, batch.length)
         return _group(folded) if kind is InputKind.GROUP else _reduced(folded)
 
     def _builtins(self) -> Mapping[str, object]:
@@ -137,12 +148,12 @@ def _static(records: Records) -> _Read:
     return lambda _position: Argument(Feed.STATIC, records.output(0))
 
 
-def _reduced(folded: FoldedInput) -> _Read:
-    return lambda _position: Argument(Feed.REDUCED, Output(Shape.VALUE, (folded.value(0),)))
+def _reduced(folded: GroupValue) -> _Read:
+    return lambda _position: Argument(Feed.REDUCED, Output(Shape.VALUE, (folded(0),)))
 
 
-def _group(folded: FoldedInput) -> _Read:
-    return lambda position: Argument(Feed.REDUCED, Output(Shape.VALUE, (folded.value(position),)))
+def _group(folded: GroupValue) -> _Read:
+    return lambda position: Argument(Feed.REDUCED, Output(Shape.VALUE, (folded(position),)))
 
 
 _READERS: dict[InputKind, Callable[[Records], _Read]] = {
@@ -150,3 +161,18 @@ _READERS: dict[InputKind, Callable[[Records], _Read]] = {
     InputKind.CHILD: _children,
     InputKind.STATIC: _static,
 }
+
+
+def _decode_items(chunk: Chunk, start: int, stop: int) -> list[object] | None:
+    return chunk.plain_items(start, stop)
+
+
+def _decode_children(chunk: Chunk, start: int, stop: int) -> list[object] | None:
+    """What children of children are called with: a list is outputs, of which one arrives as itself (design 2.12)."""
+    returned = chunk.plain_outputs(start, stop)
+    if returned is None:
+        return None
+    return [value if type(value) is not list else value[0] if len(value) == 1 else UNREAD for value in returned]
+
+
+_DECODERS: dict[InputKind, DecodeMany] = {InputKind.ITEM: _decode_items, InputKind.CHILD: _decode_children}

@@ -6,10 +6,9 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from types import AsyncGeneratorType, GeneratorType
 
-from refold.errors import BlockError, BlockTimeoutError, RefoldError, StoreError
-from refold.executors.async_batch import AsyncBatch
+from refold.errors import BlockTimeoutError, RefoldError, StoreError
+from refold.executors.bare_runs import BareRuns
 from refold.executors.block_call import Call
 from refold.executors.block_code import BlockCode, make_importable
 from refold.executors.capture import Capture, LogWriter, execute_child
@@ -18,14 +17,14 @@ from refold.executors.execution import Execution
 from refold.executors.failures import CANCELLED_FOLD, failure_of
 from refold.executors.folds import Folds
 from refold.executors.interrupts import Cancelled, Interrupts, Overdue
+from refold.executors.judging import judged
 from refold.executors.open_run import OpenRun
 from refold.executors.production import Production
 from refold.executors.reporter import Reporter
-from refold.languages.arguments import bind, spread
+from refold.executors.wide_batches import Pulse, WideBatches
 from refold.languages.project_context import set_repo_path
 from refold.languages.python.block_function import CallbackStatus
 from refold.languages.unfolding import unfold
-from refold.model.block import BlockType
 from refold.model.keys import RunId, block_run_uuid
 from refold.ports.executor import Batch, BlockTask, FoldBatch, RunContext
 from refold.ports.output_store import ChunkRef, Output, OutputStore
@@ -40,8 +39,16 @@ class BatchRunner:
     """Executes the batches that it is given. `pull`, `recall` and `cancel` may be called from another thread."""
 
     def __init__(
-        self, name: str, open_store: OpenStore, reporter: Reporter, interrupts: Interrupts, put_cursor: PutCursor
+        self,
+        name: str,
+        open_store: OpenStore,
+        reporter: Reporter,
+        interrupts: Interrupts,
+        put_cursor: PutCursor,
+        aside: Pulse | None = None,
+        on_worn: Callable[[], None] | None = None,
     ) -> None:
+        """`aside` and `on_worn` as in `WideBatches`."""
         self.capture = Capture()
         self._name = name
         self._open_store = open_store
@@ -50,6 +57,7 @@ class BatchRunner:
         self._put_cursor = put_cursor
         self._runs: dict[RunId, OpenRun] = {}
         self._executions: dict[int, Execution] = {}
+        self._wide = WideBatches(reporter, self._published, self._forget, put_cursor, aside, on_worn)
         self._current: RunId | None = None
         """The pipeline run of which something is being executed."""
 
@@ -64,7 +72,22 @@ class BatchRunner:
         """A pipeline run is over."""
         opened = self._runs.pop(run, None)
         if opened is not None:
+            self._wide.forget(run)
             opened.close()
+
+    @property
+    def is_busy_aside(self) -> bool:
+        """Whether runs are under way beside what the main thread does."""
+        return self._wide.is_busy_aside
+
+    @property
+    def worn(self) -> bool:
+        """Whether threads are stuck in code of children that are over, and nothing else is under way beside them."""
+        return self._wide.worn
+
+    def close(self) -> None:
+        """Lets go of what it has begun in this process."""
+        self._wide.close()
 
     def cancel(self, run: RunId) -> None:
         """Stops what is under way for a run; what has not begun is reported as cancelled."""
@@ -73,15 +96,14 @@ class BatchRunner:
             opened.cancelled = True
             if self._current == run:
                 self._interrupts.cancel()
-            for hook in tuple(opened.on_cancel):
-                hook()
+            self._wide.cancel(run)
 
     def interrupt(self) -> None:
         """The same for the run that is being executed."""
         if self._current is not None:
             self.cancel(self._current)
 
-    def recall(self, batch: int) -> range:
+    def recall(self, batch: int) -> Sequence[int]:
         """Takes back what has not begun of a batch; its positions, which the caller reports."""
         execution = self._executions.get(batch)
         return range(0) if execution is None else execution.take_back()
@@ -99,30 +121,26 @@ class BatchRunner:
             paused, production.paused = production.paused, False
             return paused
 
-    def run(self, batch: Batch) -> None:
-        """Executes a batch; all of it is reported afterwards, but for paused generators."""
+    def drop_cached(self) -> None:
+        """Lets go of outputs that were read and may be wanted again."""
+        for opened in self._runs.values():
+            opened.store.drop_cached()
+
+    def run(self, batch: Batch, positions: Sequence[int] | None = None) -> None:
+        """Executes a batch, or some runs of it; all of them are reported afterwards, but for paused generators."""
         opened = self._runs[batch.run]
         task = opened.tasks[batch.block]
-        execution = Execution.of(batch, opened, self._interrupts)
+        wide = batch.width > 1 and not task.dynamic
+        execution = Execution.of(batch, opened, self._wide.interrupts if wide else self._interrupts, positions)
         self._executions[batch.id] = execution
         self._enter(execution)
         self._put_cursor(batch.id, LOADING, time.monotonic())
         code = opened.code(task)
         if isinstance(code, RefoldError):
-            self._fail_all(batch, code)
-        elif code.main.is_async and not task.dynamic:
-            make_call = partial(execution.make_call, code)
-            AsyncBatch(
-                batch,
-                opened,
-                self._reporter,
-                execution.next_position,
-                make_call,
-                partial(judge, task),
-                self._put_cursor,
-            ).run()
-            self._reporter.handed_back(execution.take_back(), Outcome.CANCELLED)
-        elif code.bare:
+            self._fail_all(execution, code)
+        elif wide or (code.main.is_async and not task.dynamic):
+            self._wide.take(execution, code)
+        elif code.bare and positions is None:
             self._run_bare(execution, code)
         else:
             self._run_each(execution, code)
@@ -183,13 +201,16 @@ class BatchRunner:
         self._reporter.begin(execution.batch, execution.run, partial(self._published, execution))
 
     def _leave(self, execution: Execution) -> None:
-        if not execution.producing:
-            del self._executions[execution.batch.id]
+        if not execution.producing and not execution.aside:
+            self._forget(execution)
         self._leave_run(execution.run, execution.batch.id)
 
-    def _fail_all(self, batch: Batch, error: RefoldError) -> None:
+    def _forget(self, execution: Execution) -> None:
+        self._executions.pop(execution.batch.id, None)
+
+    def _fail_all(self, execution: Execution, error: RefoldError) -> None:
         now, failure = time.time(), failure_of(error)
-        for position in range(batch.length):
+        for position in execution.remaining:
             self._reporter.ended(position, Outcome.FAILED, now, now, failure)
 
     def _run_each(self, execution: Execution, code: BlockCode) -> None:
@@ -200,27 +221,9 @@ class BatchRunner:
         self._reporter.handed_back(execution.take_back(), Outcome.CANCELLED)
 
     def _run_bare(self, execution: Execution, code: BlockCode) -> None:
-        """Runs that are nothing but a call: there may be a million, so all that they have in common is done once."""
-        inputs, number = execution.inputs, execution.batch.id
-        function, signature = code.main.function, code.main.signature
-        mage_outputs, reporter, interrupts = execution.run.context.mage_outputs, self._reporter, self._interrupts
-        execute_child(inputs.current_uuid, self.capture)
-        while not execution.run.cancelled and (position := execution.next_position()) is not None:
-            started = time.time()
-            self._put_cursor(number, position, time.monotonic())
-            inputs.current = position
-            try:
-                arguments, _ = bind(signature, inputs.arguments(position), _NO_KEYWORDS, mage_outputs)
-                interrupts.enter(None)
-                try:
-                    returned = function(*arguments)
-                finally:
-                    interrupts.leave()
-                refuse_generator(returned)
-                reporter.completed(position, Output.of(returned), Outcome.COMPLETED, started, time.time())
-            except BaseException as error:  # sys.exit and the like end the child, never the worker
-                self._fail(execution, position, error, started)
-        reporter.handed_back(execution.take_back(), Outcome.CANCELLED)
+        execute_child(execution.inputs.current_uuid, self.capture)
+        unbegun = BareRuns(execution, code, self._reporter, self._fail).run(self._interrupts, self._put_cursor)
+        self._reporter.handed_back(unbegun, Outcome.CANCELLED)
 
     def _attempt(self, execution: Execution, position: int, work: Callable[[], None]) -> None:
         """Does the work of one run; what it raises ends the run, never the worker: `sys.exit` included."""
@@ -251,7 +254,7 @@ class BatchRunner:
     def _run_one(self, execution: Execution, code: BlockCode, position: int) -> None:
         """One run of a block that is not dynamic."""
         call = execution.make_call(code, position)
-        outcome, output = self._interrupts.limited(call.time_left(), partial(_judged, execution.task, call))
+        outcome, output = self._interrupts.limited(call.time_left(), partial(judged, execution.task, call))
         if output is None:
             self._reporter.ended(position, outcome, call.started, time.time())
             return
@@ -351,41 +354,7 @@ def _close(production: Production) -> None:
         _LOG.error("the generator failed when it was closed: %s", failure_of(error).traceback)
 
 
-_NO_KEYWORDS: dict[str, object] = {}
-_GENERATORS = (GeneratorType, AsyncGeneratorType)
-_CONDITION_FAILED: tuple[Outcome, Output | None] = (Outcome.CONDITION_FAILED, None)
-
-
-def _judged(task: BlockTask, call: Call) -> tuple[Outcome, Output | None]:
-    """All that is called for a run that is not dynamic; as `judge`."""
-    holds = not call.code.conditions or call.conditions_hold()
-    return judge(task, call, call.main()) if holds else _CONDITION_FAILED
-
-
 def _returned(call: Call) -> tuple[bool, object]:
     """Whether the conditions hold, and then what the function of a dynamic block returns."""
     holds = not call.code.conditions or call.conditions_hold()
     return holds, call.returned() if holds else None
-
-
-def judge(task: BlockTask, call: Call, returned: object) -> tuple[Outcome, Output | None]:
-    """What a returned value means: the outcome, and the output unless the run is not over.
-
-    Raises TestFailedError, and BlockError for a generator of a block that is not dynamic.
-    """
-    if task.type is BlockType.SENSOR and not returned:
-        return Outcome.NOT_YET, None
-    refuse_generator(returned)
-    output = Output.of(returned)
-    if call.code.tests:
-        call.test(spread(output, task.axes > 0))
-    return (Outcome.COMPLETED_FALSE if call.code.stops and not returned else Outcome.COMPLETED), output
-
-
-def refuse_generator(returned: object) -> None:
-    """Raises BlockError for a generator of a block that is not dynamic."""
-    if isinstance(returned, _GENERATORS):
-        raise BlockError(
-            "returned a generator, but the block is not dynamic",
-            fix="Set `configuration: {dynamic: true}` to make a run of each item, or return a list.",
-        )

@@ -1,4 +1,8 @@
-"""One call of a block: conditions first, then its function, then its tests; callbacks at the end."""
+"""One call of a block: conditions first, then its function, then its tests; callbacks at the end.
+
+What calls helper functions, of which some may be `async def`, is there twice: as a method that does it all, and as
+steps for who has an event loop.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from refold.errors import BlockError
 from refold.executors.block_code import BlockCode
@@ -15,7 +18,7 @@ from refold.executors.capture import BlockRunName
 from refold.executors.failures import failure_of
 from refold.executors.interrupts import Overdue
 from refold.languages.arguments import Argument, bind
-from refold.languages.event_loops import outside_loop, run_coroutine
+from refold.languages.event_loops import Steps, stepped
 from refold.languages.python.block_function import BlockFunction, Callback, CallbackStatus
 from refold.outputs.codecs import encode
 from refold.ports.output_store import Output
@@ -54,7 +57,15 @@ class Call:
 
     def conditions_hold(self) -> bool:
         """Whether all conditions say True; they get the arguments of the block (design 2.7)."""
-        return all(self._call(condition) for condition in self.code.conditions)
+        return stepped(self.ask_conditions())
+
+    def ask_conditions(self) -> Steps[bool]:
+        """As `conditions_hold`, in steps."""
+        for condition in self.code.conditions:
+            positional, keywords = self._bound(condition)
+            if not (yield from _finish(condition.function(*positional, **keywords))):
+                return False
+        return True
 
     def main(self) -> object:
         """What the block's function returns; a coroutine, where it is `async def`."""
@@ -64,20 +75,24 @@ class Call:
 
     def returned(self) -> object:
         """What the block's function returns; of an `async def` function its result, an async generator as it is."""
-        return _finish(self.main())
+        return stepped(_finish(self.main()))
 
     def test(self, outputs: tuple[object, ...], extra: tuple[object, ...] = ()) -> None:
         """Runs the tests on the outputs, spread; `extra` for those that have parameters for more.
 
         Raises TestFailedError naming those that failed.
         """
+        stepped(self.run_tests(outputs, extra))
+
+    def run_tests(self, outputs: tuple[object, ...], extra: tuple[object, ...] = ()) -> Steps[None]:
+        """As `test`, in steps."""
         failures: list[str] = []
         for test in self.code.tests:
             try:
                 keywords = self.keywords() if test.signature.takes_keywords else {}
                 given = (*outputs, *extra)[: max(len(outputs), test.signature.maximum)]
                 positional, keywords = test.signature.call(given, keywords)
-                _finish(test.function(*positional, **keywords))
+                yield from _finish(test.function(*positional, **keywords))
             except Exception as error:
                 message = str(error) or type(error).__name__
                 kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
@@ -89,21 +104,29 @@ class Call:
 
     def succeed(self, output: Output) -> None:
         """Calls the callbacks of success. Raises StoreError before, if the output cannot be stored: it is none then."""
+        stepped(self.tell_success(output))
+
+    def tell_success(self, output: Output) -> Steps[None]:
+        """As `succeed`, in steps."""
         if any(callback.status is CallbackStatus.SUCCESS for callback in self.code.callbacks):
             for value in output.values:
                 encode(value)
-        self.call_back(CallbackStatus.SUCCESS, output, None)
+        yield from self.tell(CallbackStatus.SUCCESS, output, None)
 
     def call_back(self, status: CallbackStatus, output: Output | None, error: BaseException | None) -> None:
         """Calls the callbacks that wait for this status. One that fails is logged: it does not change the run."""
+        stepped(self.tell(status, output, error))
+
+    def tell(self, status: CallbackStatus, output: Output | None, error: BaseException | None) -> Steps[None]:
+        """As `call_back`, in steps."""
         for callback in self.code.callbacks:
             if callback.status is status:
                 try:
-                    self._call_back(callback, output, error)
+                    yield from self._call_back(callback, output, error)
                 except BaseException as raised:  # sys.exit too: the worker goes on
                     _LOG.error("callback %s failed: %s", callback.function.name, failure_of(raised).traceback)
 
-    def _call_back(self, callback: Callback, output: Output | None, error: BaseException | None) -> None:
+    def _call_back(self, callback: Callback, output: Output | None, error: BaseException | None) -> Steps[None]:
         function = callback.function
         value = None if output is None else output.value
         keywords = {
@@ -115,11 +138,7 @@ class Call:
         }
         given = (value,) if function.signature.maximum else ()
         positional, taken = function.signature.call(given, keywords)
-        _finish(function.function(*positional, **taken))
-
-    def _call(self, function: BlockFunction) -> object:
-        positional, keywords = self._bound(function)
-        return _finish(function.function(*positional, **keywords))
+        yield from _finish(function.function(*positional, **taken))
 
     def _bound(self, function: BlockFunction) -> tuple[tuple[object, ...], Mapping[str, object]]:
         signature = function.signature
@@ -133,8 +152,8 @@ class TestFailedError(BlockError):
     __test__ = False
 
 
-def _finish(value: object) -> object:
+def _finish(value: object) -> Steps[object]:
     """The value; of an `async def` function its result."""
-    if not inspect.iscoroutine(value):
-        return value
-    return outside_loop(partial(run_coroutine, value))
+    if inspect.iscoroutine(value):
+        return (yield value)
+    return value

@@ -32,15 +32,16 @@ class BlockCode:
         self.stops = task.conditional and self.main.is_condition and not task.dynamic and _may_stop(task.type)
         """Whether a False that it returns stops what follows (design 2.7)."""
 
-        self.bare = not (self.conditions or self.tests or self.callbacks or self.stops) and (
+        self.plain = not (self.conditions or self.tests or self.callbacks or self.stops) and (
             self.main.signature.simple
             and task.timeout is None
             and len(task.inputs) == 1
-            and not self.main.is_async
             and not task.dynamic
             and task.type is not BlockType.SENSOR
         )
-        """Whether a run is nothing but a call of the function with its one input."""
+        """Whether a run is nothing but a call of the function with its one input, `async def` or not."""
+        self.bare = self.plain and not self.main.is_async
+        """Whether it is that, and returns at once what the run comes to."""
 
     def _load(self, source: Source, block_type: BlockType) -> BlockFile:
         return BlockFile.load(

@@ -14,11 +14,11 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 import msgspec
 
@@ -145,6 +145,13 @@ class Capture:
         if self.log is not None:
             self.log.write(LogLine(time.time(), speaker(), stream, text, level))
 
+    def context(self) -> Context:
+        """A context whose output it keeps, for code beside that which it surrounds."""
+        context = copy_context()
+        context.run(_listener.set, self)
+        context.run(_speaker.set, None)
+        return context
+
     @contextmanager
     def installed(self) -> Iterator[Capture]:
         """Listens while the context lasts."""
@@ -197,6 +204,7 @@ class _Redirection:
             root.setLevel(self._level)
             sys.stdout, sys.stderr = self._before
             self.streams = None
+            _UNFINISHED.clear()
 
     def whose(self) -> tuple[BlockRunName, Capture] | None:
         """Who speaks in this context, and who keeps it; None: nobody."""
@@ -222,6 +230,10 @@ class _LogHandler(logging.Handler):
             self.handleError(record)
 
 
+_UNFINISHED: dict[tuple[str, int, int], list[str]] = {}
+"""Pieces of lines without an end yet, by stream, thread and speaker."""
+
+
 class _Stream(io.TextIOBase):
     """Takes whole lines for the block run that prints them, and passes on what nobody prints."""
 
@@ -231,8 +243,6 @@ class _Stream(io.TextIOBase):
     def __init__(self, name: str, beneath: TextIO) -> None:
         self._name = name
         self._beneath = beneath
-        self.unfinished: dict[tuple[int, int], list[str]] = {}
-        """Pieces of lines without an end yet, by thread and speaker."""
 
     @property
     def buffer(self) -> _Bytes:
@@ -259,14 +269,14 @@ class _Stream(io.TextIOBase):
         if whose is None:
             return self._beneath.write(text)
         speaker, listener = whose
-        here = (threading.get_ident(), id(speaker))
+        here = (self._name, threading.get_ident(), id(speaker))
         *lines, rest = text.split("\n")
         if lines:
-            lines[0] = "".join((*self.unfinished.pop(here, ()), lines[0]))
+            lines[0] = "".join((*_UNFINISHED.pop(here, ()), lines[0]))
             for line in lines:
                 listener.write(speaker, self._name, line)
         if rest:
-            self.unfinished.setdefault(here, []).append(rest)
+            _UNFINISHED.setdefault(here, []).append(rest)
         return len(text)
 
     def flush(self) -> None:
@@ -276,7 +286,7 @@ class _Stream(io.TextIOBase):
     def end_line(self) -> None:
         """The block run is over: a line without an end is a line."""
         speaker, listener = _speaker.get(), _listener.get()
-        rest = "".join(self.unfinished.pop((threading.get_ident(), id(speaker)), ()))
+        rest = "".join(_UNFINISHED.pop((self._name, threading.get_ident(), id(speaker)), ()))
         if rest and speaker is not None and listener is not None:
             listener.write(speaker, self._name, rest)
 
@@ -311,6 +321,23 @@ def execute_child(speaker: BlockRunName | None, listener: Capture) -> None:
     _REDIRECTION.execute(speaker, listener)
 
 
+class Streams(NamedTuple):
+    """What shows, without a call, whether `end_lines` has anything to do: each child is asked."""
+
+    out: object
+    err: object
+    unfinished: Sized
+    """Lines of either that have no end yet."""
+
+
+def streams() -> Streams:
+    """As they are to be after each child; `end_lines` must be called where they are not, or where lines have no end."""
+    ours = _REDIRECTION.streams
+    if ours is None:
+        return Streams(sys.stdout, sys.stderr, ())
+    return Streams(*ours, _UNFINISHED)
+
+
 def end_lines() -> None:
     """The block run is over: what it printed last needs no newline to be kept, and the streams are ours again."""
     streams = _REDIRECTION.streams
@@ -318,6 +345,5 @@ def end_lines() -> None:
         return
     if _REDIRECTION.child is not None:
         sys.stdout, sys.stderr = streams
-    for stream in streams:
-        if stream.unfinished:
-            stream.end_line()
+    for stream in streams if _UNFINISHED else ():
+        stream.end_line()

@@ -9,11 +9,13 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-import tempfile
+import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
 _LAYOUT = struct.Struct("<qqd")
+_ASIDE = struct.Struct("<qd")
+_SIZE = _LAYOUT.size + _ASIDE.size
 IDLE = -1
 """The position of a worker that is between children."""
 MANY = -2
@@ -36,21 +38,34 @@ class At(NamedTuple):
     """Monotonic seconds."""
 
 
+class Aside(NamedTuple):
+    """What a worker has under way beside what it is doing."""
+
+    runs: int
+    """How many runs of batches of which many are under way at once."""
+    since: float
+    """When (monotonic) they were heard of last."""
+
+
 class Cursor:
-    """Twenty-four bytes that two processes share by a file descriptor."""
+    """Forty bytes that two processes share by a file descriptor."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
-        self._map = mmap.mmap(descriptor, _LAYOUT.size)
+        self._map = mmap.mmap(descriptor, _SIZE)
         self._pack_into = _LAYOUT.pack_into
+        self._pack_aside = _ASIDE.pack_into
 
     @classmethod
     def create(cls) -> Cursor:
         """A new cursor, at nothing; its descriptor is to be inherited by the worker."""
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - the map keeps it
-        file.truncate(_LAYOUT.size)
-        cursor = cls(os.dup(file.fileno()))
-        file.close()
+        descriptor = _memory("refold-cursor")
+        try:
+            os.truncate(descriptor, _SIZE)
+            cursor = cls(descriptor)
+        except OSError:
+            os.close(descriptor)
+            raise
         cursor.put(0, IDLE, 0.0)
         return cursor
 
@@ -62,7 +77,25 @@ class Cursor:
         """What the worker is on."""
         return At(*_LAYOUT.unpack_from(self._map, 0))
 
+    def put_aside(self, runs: int, since: float) -> None:
+        """So many runs are under way beside what the worker is on."""
+        self._pack_aside(self._map, _LAYOUT.size, runs, since)
+
+    def read_aside(self) -> Aside:
+        """What is under way beside what it is on."""
+        return Aside(*_ASIDE.unpack_from(self._map, _LAYOUT.size))
+
     def close(self) -> None:
         """Gives the memory back."""
         self._map.close()
         os.close(self.descriptor)
+
+
+def _memory(name: str) -> int:
+    """The descriptor of an empty file that has no name and is gone when nobody has it open."""
+    if sys.platform == "linux":
+        return os.memfd_create(name)
+    import tempfile  # slow to load, and not needed everywhere
+
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())

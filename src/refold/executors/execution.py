@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from operator import length_hint
 
 from refold.executors.batch_inputs import BatchInputs
 from refold.executors.block_call import Call
@@ -30,37 +31,45 @@ class Execution:
     item_chunks: list[ChunkRef] = field(default_factory=list)
     call: Call | None = None
     """The call of the run that is being executed."""
+    aside: bool = False
+    """Whether it is executed beside what the main thread does."""
+    positions: Sequence[int] | None = None
+    """Which runs of the batch are executed; None: all."""
     producing: dict[int, tuple[Production, Call]] = field(default_factory=dict)
     """Generators that are not exhausted."""
-    begun: int = 0
-    """How many runs have begun."""
     until: int = field(init=False)
-    """How many will; fewer than all once the others were taken back."""
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    """How many runs will begin; fewer than all once the others were taken back."""
+    remaining: Iterator[int] = field(init=False)
+    """The runs that have not begun: who takes one begins it. Any thread may take one, or all that are left; what takes
+    is one call into C, during which the interpreter changes no thread."""
 
     def __post_init__(self) -> None:
-        self.until = self.batch.length
+        positions = range(self.batch.length) if self.positions is None else self.positions
+        self.until = len(positions)
+        self.remaining = iter(positions)
 
     @classmethod
-    def of(cls, batch: Batch, opened: OpenRun, interrupts: Interrupts) -> Execution:
-        """A batch of which nothing has begun."""
+    def of(
+        cls, batch: Batch, opened: OpenRun, interrupts: Interrupts, positions: Sequence[int] | None = None
+    ) -> Execution:
+        """A batch of which nothing has begun; `positions`: the runs that are to be executed, None for all."""
         task, folds = opened.tasks[batch.block], Folds(opened, interrupts)
-        return cls(batch, opened, task, folds, BatchInputs(opened, task, batch, folds))
+        return cls(batch, opened, task, folds, BatchInputs(opened, task, batch, folds), positions=positions)
 
     def next_position(self) -> int | None:
         """The run that begins now; None when no more do."""
-        with self.lock:
-            if self.begun >= self.until:
-                return None
-            self.begun += 1
-            return self.begun - 1
+        return next(self.remaining, None)
 
-    def take_back(self) -> range:
+    def take_back(self) -> Sequence[int]:
         """The runs that have not begun, and will not."""
-        with self.lock:
-            taken = range(self.begun, self.until)
-            self.until = self.begun
-            return taken
+        taken = list(self.remaining)
+        self.until -= len(taken)
+        return taken if self.positions is not None or not taken else range(taken[0], taken[-1] + 1)
+
+    @property
+    def begun(self) -> int:
+        """How many runs have begun."""
+        return self.until - length_hint(self.remaining)
 
     def make_call(self, code: BlockCode, position: int) -> Call:
         """What is called for a run; its time begins to run. Raises what reading its inputs raises."""

@@ -44,7 +44,8 @@ def _failure_of(error: BaseException) -> Failure:
         line = f"{line} ({error.where})"  # not in the group: one full disk has many files
     if isinstance(error, BlockFileError) and error.fix is not None:
         line = f"{line}. {error.fix}"  # what a whole block needs is wanted where failures are listed
-    return Failure(line, group, _shortened(_named(_traceback(error))), isinstance(error, _FOR_GOOD))
+    memory = isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError)
+    return Failure(line, group, _shortened(_named(_traceback(error))), isinstance(error, _FOR_GOOD), memory)
 
 
 def _named(text: str) -> str:

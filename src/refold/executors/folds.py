@@ -19,10 +19,13 @@ from refold.executors.open_run import OpenRun
 from refold.executors.records import Records
 from refold.languages.folding import Reducer
 from refold.ports.executor import FoldBatch, Folding
+from refold.ports.output_store import Chunk
 
 _T = TypeVar("_T")
 _PORTION = 512
 """Records that are decoded before their values are folded, at most."""
+_PORTION_BYTES = 2**20
+"""Bytes of which they are decoded, at most, if they are more than one."""
 
 
 class Folds:
@@ -42,14 +45,14 @@ class Folds:
         """
         reducer = self._reducer(folding)
         self._fold(folding, reducer, records, start, stop, partials)
-        return self._explained(folding, reducer.value)
+        return self.explained(folding, reducer.value)
 
     def ahead(self, batch: FoldBatch, folding: Folding) -> object:
         """What a fold of these records is taken up from. Raises as `value`."""
         store, reducer = self._opened.store, self._reducer(folding)
         records = Records(store, (*batch.before, *batch.records))
         self._fold(folding, reducer, records, 0, len(records), len(Records(store, batch.before)))
-        return self._explained(folding, reducer.partial)
+        return self.explained(folding, reducer.partial)
 
     def _reducer(self, folding: Folding) -> Reducer:
         return Reducer.of(folding, self._opened.fold_function(folding))
@@ -57,24 +60,19 @@ class Folds:
     def _fold(self, folding: Folding, reducer: Reducer, records: Records, start: int, stop: int, partials: int) -> None:
         if partials:
             before = [records.output(place).values[0] for place in range(start, start + partials)]
-            self._explained(folding, partial(reducer.begin, before))
+            self.explained(folding, partial(reducer.begin, before))
         for values in self._portions(folding.items, records, start + partials, stop):
-            self._explained(folding, partial(reducer.extend, values))
+            self.explained(folding, partial(reducer.extend, values))
 
     def _portions(self, items: bool, records: Records, start: int, stop: int) -> Iterator[list[object]]:
         """What the records contribute, in order, a portion at a time: of lists and tuples their elements."""
         for chunk, begin, end in records.stretches(start, stop):
-            for at in range(begin, end, _PORTION):
-                positions = range(at, min(at + _PORTION, end))
-                if items:
-                    yield [chunk.item(position).value for position in positions]
-                    continue
-                values: list[object] = []
-                for position in positions:
-                    values.extend(chunk.output(position).values)
-                yield values
+            while begin < end:
+                until = chunk.reach(begin, min(begin + _PORTION, end), _PORTION_BYTES)
+                yield _items(chunk, begin, until) if items else chunk.contributions(begin, until)
+                begin = until
 
-    def _explained(self, folding: Folding, work: Callable[[], _T]) -> _T:
+    def explained(self, folding: Folding, work: Callable[[], _T]) -> _T:
         """What the work gives; what it raises says whose fold it was."""
         if self._opened.cancelled:
             raise Cancelled
@@ -85,3 +83,8 @@ class Folds:
             raise
         except BaseException as error:  # sys.exit and the like end the fold, never the worker
             raise ReduceError(f"`{folding.strategy}` over `{folding.block}` raised {first_line(error)}") from error
+
+
+def _items(chunk: Chunk, start: int, stop: int) -> list[object]:
+    values = chunk.plain_items(start, stop)
+    return [chunk.item(position).value for position in range(start, stop)] if values is None else values

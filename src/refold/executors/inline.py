@@ -32,6 +32,10 @@ class InlineExecutor:
         """A pipeline run begins."""
         self._runner.open_run(context, tasks)
 
+    def workers(self) -> int:
+        """This process alone."""
+        return 1
+
     def free_slots(self) -> int:
         """One, while nothing waits to be executed."""
         return 0 if self._jobs else 1
@@ -80,4 +84,5 @@ class InlineExecutor:
         self._runner.close_run(run)
 
     def close(self) -> None:
-        """Nothing is left to end."""
+        """Lets go of what blocks have begun in this process."""
+        self._runner.close()

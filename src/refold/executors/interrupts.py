@@ -31,27 +31,26 @@ class Cancelled(BaseException):
     """Raised in the user's code when its pipeline run was cancelled."""
 
 
-class _Process:
-    """This process, which a fork makes another one; to ask the system for its id takes as long as a short child."""
-
-    identity = object()
-
-    @classmethod
-    def forked(cls) -> None:
-        """This is another one now."""
-        cls.identity = object()
+PROCESS = [object()]
+"""What stands for this process, until a fork makes it another. To ask for its id takes as long as a short child."""
 
 
-os.register_at_fork(after_in_child=_Process.forked)
+def _forked() -> None:
+    PROCESS[0] = object()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 class Interrupts:
     """Raises in the main thread's user code, once from `enter` to `leave`; in other threads it does nothing."""
 
     def __init__(self) -> None:
-        self._in_user_code = False
+        self.in_user_code = False
+        """Who has it run without a timeout again and again may set this, after one `enter` and `leave`, instead of
+        calling them; and call `leave` where `PROCESS` says that this has become another one."""
         self._timed = False
-        self._process = _Process.identity
+        self._process = PROCESS[0]
         """In which the user's code began."""
         self._before: dict[signal.Signals, _Handler] = {}
 
@@ -71,8 +70,8 @@ class Interrupts:
     def enter(self, timeout: float | None) -> None:
         """The user's code runs from here to `leave`; at most so many seconds."""
         self._timed = timeout is not None and threading.current_thread() is threading.main_thread()
-        self._process = _Process.identity
-        self._in_user_code = True
+        self._process = PROCESS[0]
+        self.in_user_code = True
         if self._timed and timeout is not None:
             if signal.getsignal(signal.SIGALRM) != self._on_alarm:  # the code of an earlier child has taken it
                 signal.signal(signal.SIGALRM, self._on_alarm)
@@ -80,9 +79,9 @@ class Interrupts:
 
     def leave(self) -> None:
         """The user's code has ended. A process that it forked ends here: there is nothing of ours for it to do."""
-        if self._process is not _Process.identity:
+        if self._process is not PROCESS[0]:
             _end_fork()
-        self._in_user_code = False
+        self.in_user_code = False
         if self._timed:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
@@ -100,16 +99,16 @@ class Interrupts:
 
     def cancel(self) -> None:
         """Interrupts what the main thread is executing; callable from any thread."""
-        if self._in_user_code:
+        if self.in_user_code:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
 
     def _on_alarm(self, _signal: int, _frame: FrameType | None) -> None:
-        if self._in_user_code and self._timed:  # else it is an alarm that an earlier child has set
+        if self.in_user_code and self._timed:  # else it is an alarm that an earlier child has set
             self.leave()
             raise Overdue
 
     def _on_cancel(self, _signal: int, _frame: FrameType | None) -> None:
-        if self._in_user_code:
+        if self.in_user_code:
             self.leave()
             raise Cancelled
 

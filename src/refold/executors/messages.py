@@ -25,6 +25,14 @@ class CloseRunMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class AloneMessage:
+    """Some runs of a batch are to be executed, while no other worker does anything."""
+
+    batch: Batch
+    positions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PullMessage:
     """A producer may give more."""
 
@@ -55,6 +63,16 @@ class EagerMessage:
     eager: bool
 
 
+@dataclass(frozen=True, slots=True)
+class KeptMessage:
+    """From a worker: what memory it has though it has given back what it can."""
+
+    memory: int
+    """Bytes more than when it began."""
+    first: int
+    """What it had then."""
+
+
 class Said(Enum):
     """Words without more."""
 
@@ -68,6 +86,7 @@ ToWorker = (
     OpenRunMessage
     | CloseRunMessage
     | Batch
+    | AloneMessage
     | FoldBatch
     | PullMessage
     | RecallMessage
@@ -75,4 +94,4 @@ ToWorker = (
     | EagerMessage
     | Said
 )
-FromWorker = list[Report] | Said
+FromWorker = list[Report] | KeptMessage | Said

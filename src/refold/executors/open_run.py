@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field
 
 from refold.errors import BlockFileError, RefoldError
@@ -28,8 +28,6 @@ class OpenRun:
     writer: str
     """Names this process among those that write the run's outputs."""
     cancelled: bool = False
-    on_cancel: list[Callable[[], None]] = field(default_factory=list)
-    """Called when the run is cancelled, from whatever thread learns of it."""
     _builder: ChunkBuilder | None = None
     _builders: int = 0
     _code: dict[int, BlockCode | RefoldError] = field(default_factory=dict)
@@ -87,6 +85,13 @@ class OpenRun:
         """Another one, empty: what the old one held is lost."""
         self._builder = None
         return self.builder()
+
+    def aside(self) -> OpenRun:
+        """The same for who publishes beside it: with a builder of its own."""
+        aside = copy(self)
+        self._builders += 1
+        aside.writer, aside._builder, aside._builders = f"{self.writer}-{self._builders}", None, 0
+        return aside
 
     def scratch_builder(self) -> ChunkBuilder:
         """A builder of its own."""

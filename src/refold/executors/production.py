@@ -107,7 +107,7 @@ class Production:
         if isinstance(unfolded, ItemRows):
             self._give_rows(unfolded, reporter, waits)
         elif self.scratch is None:
-            reporter.give_all(self.position, unfolded.items(), waits)
+            reporter.give_all(self.position, unfolded, waits)
             self.given = len(unfolded)
         else:
             for item in unfolded.items():

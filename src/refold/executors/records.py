@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from refold.ports.executor import Spans
 from refold.ports.output_store import Chunk, Item, Output, OutputStore
+
+DecodeMany = Callable[[Chunk, int, int], list[object] | None]
+"""Decodes the records of a chunk from one to another at once; None where that cannot be done."""
+UNREAD = object()
+"""Stands for a value that is to be read by itself."""
+_AHEAD = 128
+"""Values that are decoded at once, at most."""
+_AHEAD_BYTES = 2**16
+"""Bytes of which they are decoded, at most, if they are more than one."""
 
 
 class Records:
@@ -49,6 +58,25 @@ class Records:
             end = min(stop, self._until)
             yield chunk, place + shift, end + shift
             place = end
+
+    def ahead(self, decode: DecodeMany) -> Iterator[list[object]]:
+        """Their values in order, in lists that are decoded at once; UNREAD in the place of those that cannot be.
+
+        Raises nothing: where a chunk cannot be read, none of its values are.
+        """
+        place, end = 0, len(self)
+        while place < end:
+            stop = min(place + _AHEAD, end)
+            try:
+                chunk = self._chunk_of(place)
+                stop = (
+                    chunk.reach(place + self._shift, min(stop, self._until) + self._shift, _AHEAD_BYTES) - self._shift
+                )
+                values = decode(chunk, place + self._shift, stop + self._shift)
+            except Exception:  # who asks for one of them is told
+                values = None
+            yield [UNREAD] * (stop - place) if values is None else values
+            place = stop
 
     def _chunk_of(self, place: int) -> Chunk:
         chunk = self._chunk

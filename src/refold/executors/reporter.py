@@ -11,23 +11,26 @@ import threading
 import time
 from array import array
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from operator import attrgetter
 
 from refold.errors import StoreError
 from refold.executors.capture import end_lines
 from refold.executors.failures import failure_of
 from refold.executors.open_run import OpenRun
-from refold.languages.unfolding import ItemRows
+from refold.executors.stretch import Stretch
+from refold.languages.unfolding import ItemList, ItemRows
+from refold.outputs.plain import encode_first
 from refold.ports.executor import Batch, Failure, Finished, NamedWait, Partial, Paused, Produced, Report
 from refold.ports.output_store import ChunkBuilder, ChunkRef, Item, Output, Shape
 from refold.scheduler.events import OPEN, Outcome
-from refold.scheduler.ranges import gather
+from refold.scheduler.ranges import Range, gather, numbers
 
 DELAY = 0.025
 """Seconds that a result waits at most."""
+_OWN_DELAY = 0.8 * DELAY
+"""After which who executes runs publishes what they came to; later, another thread does, since a run takes long."""
 EAGER_DELAY = 0.001
 """The same while other workers are idle."""
 LARGEST = 2**20
@@ -59,7 +62,8 @@ class _Waiting:
     since: float | None = None
     """Monotonic; None when nothing waits."""
     items: list[_Given] = field(default_factory=list)
-    positions: list[int] = field(default_factory=list)
+    ranges: list[Range] = field(default_factory=list)
+    """Positions of runs that are over."""
     outcomes: bytearray = field(default_factory=bytearray)
     started: array[float] = field(default_factory=lambda: array("d"))
     ended: array[float] = field(default_factory=lambda: array("d"))
@@ -67,20 +71,32 @@ class _Waiting:
     outputs: list[int] = field(default_factory=list)
     """Positions whose outputs are in the builder, in order."""
 
+    def add(self, start: int, stop: int) -> None:
+        """The runs `start` to `stop` are over."""
+        if self.ranges and self.ranges[-1][1] == start:
+            self.ranges[-1] = self.ranges[-1][0], stop
+        else:
+            self.ranges.append((start, stop))
+
 
 class Reporter:
     """Reports on one batch after the other."""
 
     def __init__(
-        self, send: Send, monotonic: Callable[[], float] = time.monotonic, on_waiting: Callable[[], None] | None = None
+        self,
+        send: Send,
+        monotonic: Callable[[], float] = time.monotonic,
+        on_waiting: Callable[[], None] | None = None,
+        memory: Callable[[], int] | None = None,
     ) -> None:
-        """`on_waiting` is called when results begin to wait: somebody must call `flush` by `due`."""
-        self.eager = False
-        """Whether somebody waits for results."""
+        """`on_waiting` is called when results begin to wait: somebody must call `flush` by `due`. `memory` tells how
+        many bytes were taken at most by what is under way; 0: not known."""
         self.lock = threading.RLock()
+        self._eager = False
         self._send = send
         self._monotonic = monotonic
         self._on_waiting = on_waiting
+        self._memory = memory
         self._batch: Batch | None = None
         self._builder: ChunkBuilder | None = None
         self._opened: OpenRun | None = None
@@ -88,9 +104,25 @@ class Reporter:
         self._lost: StoreError | None = None
         """Why items that were given could not be stored."""
         self._waiting = _Waiting()
+        self._stretch = Stretch()
+        """Runs that are not among those that wait yet."""
         self._unmet: dict[int, list[NamedWait]] = {}
         """By position: waits for items that were not reported when the items that wait for them were."""
         self._last = 0.0
+
+    def another(self, on_waiting: Callable[[], None]) -> Reporter:
+        """One more, which speaks to the same; somebody else must see to what waits there."""
+        return Reporter(self._send, self._monotonic, on_waiting)
+
+    @property
+    def eager(self) -> bool:
+        """Whether somebody waits for results."""
+        return self._eager
+
+    @eager.setter
+    def eager(self, eager: bool) -> None:
+        self._eager = eager
+        self._stretch.due = 0.0
 
     def begin(self, batch: Batch, opened: OpenRun, on_publish: OnPublish) -> None:
         """What follows belongs to this batch; what waited of another one is published."""
@@ -102,9 +134,33 @@ class Reporter:
             self._batch, self._opened, self._on_publish = batch, opened, on_publish
             self._builder = opened.builder()
 
+    def stretch(self, position: int, began: float) -> Stretch:
+        """Where runs from this position on may be noted by who executes them; the first began then (monotonic).
+
+        It is good until another run is reported otherwise. Whenever its time is due, `heed` is to be called.
+        """
+        with self.lock:
+            self._take()
+            self._stretch.go_on(position, began)
+            return self._stretch
+
+    def heed(self, now: float, *, large: bool) -> float:
+        """Publishes what was noted in the stretch if it is time, or `large`; when (monotonic) that is done."""
+        with self.lock:
+            if self._waiting.since is None:
+                self._wait_from(now)
+            publish_at = self._publish_at()
+            if not large and now < publish_at:
+                self._stretch.due = publish_at
+                return now
+            self.flush()
+            self._stretch.began = self._monotonic()
+            return self._stretch.began
+
     def completed(self, position: int, output: Output | None, outcome: Outcome, started: float, ended: float) -> None:
         """A run completed; dynamic ones have no output of their own. Raises StoreError if it cannot be stored."""
         with self.lock:
+            self._take()
             builder = self._check()
             if output is not None:
                 builder.add_output(output)
@@ -116,6 +172,7 @@ class Reporter:
     ) -> None:
         """A run ended some other way."""
         with self.lock:
+            self._take()
             if failure is not None:
                 self._waiting.failures[position] = failure
             self._over(position, outcome, started, ended)
@@ -170,21 +227,20 @@ class Reporter:
             self._have(_Given(position, index, 1, first, size, list(waits)))
             return size
 
-    def give_all(self, position: int, items: Iterable[Item], waits: Sequence[NamedWait] = ()) -> None:
+    def give_all(self, position: int, items: ItemList, waits: Sequence[NamedWait] = ()) -> None:
         """A run of a dynamic block returned these items; the same as giving them one by one, from index 0."""
-        remaining, start = iter(items), 0
-        waiting = deque(sorted(waits, key=attrgetter("item")))
-        while True:
+        start, waiting = 0, deque(sorted(waits, key=attrgetter("item")))
+        while start < len(items):
+            unnamed = items.unnamed(start, start + _PORTION)
+            texts = encode_first(unnamed, LARGEST)
             with self.lock:
                 builder = self._check()
                 first, before = len(builder), builder.size
-                for item in islice(remaining, _PORTION):
-                    builder.add_item(item)
-                    if builder.size >= LARGEST:
-                        break
+                if texts:
+                    builder.add_plain_items(texts)
+                else:
+                    builder.add_item(items.item(start))
                 length = len(builder) - first
-                if not length:
-                    return
                 given = _Given(position, start, length, first, builder.size - before, [])
                 start += length
                 while waiting and waiting[0].item < start:
@@ -220,7 +276,7 @@ class Reporter:
     def _over(self, position: int, outcome: Outcome, started: float, ended: float) -> None:
         end_lines()
         waiting = self._waiting
-        waiting.positions.append(position)
+        waiting.add(position, position + 1)
         waiting.outcomes.append(outcome)
         waiting.started.append(started)
         waiting.ended.append(ended)
@@ -229,19 +285,43 @@ class Reporter:
     def _added(self) -> None:
         now = self._monotonic()
         if self._waiting.since is None:
-            self._waiting.since = now
-            if self._on_waiting is not None:
-                self._on_waiting()
+            self._wait_from(now)
         assert self._builder is not None
-        if self._builder.size >= LARGEST or (self.eager and now - self._last >= EAGER_DELAY):
+        if self._builder.size >= LARGEST or (self._eager and now >= self._publish_at()):
             self.flush()
+
+    def _wait_from(self, now: float) -> None:
+        self._waiting.since = now
+        if self._on_waiting is not None:
+            self._on_waiting()
+
+    def _publish_at(self) -> float:
+        """When (monotonic) who executes runs publishes what waits, rather than leaving it to who looks after `due`."""
+        if self._eager:
+            return self._last + EAGER_DELAY
+        return (self._waiting.since or 0.0) + _OWN_DELAY
+
+    def _take(self) -> None:
+        """What was noted in the stretch waits with the rest."""
+        noted = self._stretch.take()
+        if noted is None:
+            return
+        self._check().add_plain_outputs(noted.texts, noted.lengths)
+        waiting = self._waiting
+        if waiting.since is None:
+            waiting.since = self._monotonic()
+        waiting.add(noted.start, noted.stop)
+        waiting.outcomes += bytes((Outcome.COMPLETED,)) * len(noted.texts)
+        waiting.started += noted.started
+        waiting.ended += noted.ended
+        waiting.outputs += range(noted.start, noted.stop)
 
     def due(self) -> float | None:
         """When (monotonic) what waits must be published; None when nothing waits."""
         with self.lock:
             if self._waiting.since is None:
                 return None
-            return self._waiting.since + (EAGER_DELAY if self.eager else DELAY)
+            return self._waiting.since + (EAGER_DELAY if self._eager else DELAY)
 
     def flush(self) -> None:
         """Publishes what waits.
@@ -249,6 +329,8 @@ class Reporter:
         What cannot be written is no result: those runs are reported as failed, with the reason.
         """
         with self.lock:
+            self._stretch.due = 0.0  # first: a run that is noted after the others were taken asks again
+            self._take()
             waiting, batch, builder = self._waiting, self._batch, self._builder
             if waiting.since is None or batch is None or builder is None:
                 return
@@ -261,7 +343,7 @@ class Reporter:
             except StoreError as error:
                 self._builder = None if self._opened is None else self._opened.new_builder()
                 self._lost = error if waiting.items else None
-                if waiting.positions:
+                if waiting.ranges:
                     self._send([_not_stored(batch, waiting, error)])
 
     def _check(self) -> ChunkBuilder:
@@ -296,17 +378,18 @@ class Reporter:
             chunk = builder.publish()
         if chunk is not None and self._on_publish is not None:
             self._on_publish(chunk, waiting.outputs)
-        if waiting.positions:
+        if waiting.ranges:
             reports.append(
                 Finished(
                     batch.id,
-                    gather(waiting.positions),
+                    tuple(waiting.ranges),
                     bytes(waiting.outcomes),
                     waiting.started,
                     waiting.ended,
                     chunk if waiting.outputs else None,
                     waiting.failures,
                     digests,
+                    0 if self._memory is None else -(-self._memory() // batch.at_once),
                 )
             )
         return reports
@@ -355,8 +438,8 @@ def _not_stored(batch: Batch, waiting: _Waiting, error: StoreError) -> Finished:
     failure = failure_of(error)
     failures = {
         position: waiting.failures.get(position, failure)
-        for position, outcome in zip(waiting.positions, waiting.outcomes, strict=True)
+        for position, outcome in zip(numbers(waiting.ranges), waiting.outcomes, strict=True)
         if outcome <= Outcome.FAILED_FOR_GOOD and outcome != Outcome.CONDITION_FAILED
     }
     outcomes = bytes(Outcome.FAILED if outcome <= Outcome.COMPLETED_FALSE else outcome for outcome in waiting.outcomes)
-    return Finished(batch.id, gather(waiting.positions), outcomes, waiting.started, waiting.ended, None, failures)
+    return Finished(batch.id, tuple(waiting.ranges), outcomes, waiting.started, waiting.ended, None, failures)

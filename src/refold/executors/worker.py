@@ -1,4 +1,4 @@
-"""A worker process: `python -m refold.executors.worker SOCKET CURSOR NAME`, both file descriptors, inherited.
+"""A worker process, from the moment when it has been made.
 
 Three threads. The main one executes batches, so that signals can interrupt the user's code. One listens: it answers
 what the engine says, and publishes results that have waited long enough while the main thread is deep in a call. One
@@ -14,7 +14,6 @@ import gc
 import os
 import pickle
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -22,38 +21,42 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import cast
 
 from refold.executors.batch_runner import BatchRunner
+from refold.executors.channel import Channel
 from refold.executors.cursor import IDLE, Cursor
 from refold.executors.failures import CANCELLED_FOLD
 from refold.executors.interrupts import Interrupts
 from refold.executors.messages import (
+    AloneMessage,
     CancelMessage,
     CloseRunMessage,
     EagerMessage,
     FromWorker,
+    KeptMessage,
     OpenRunMessage,
     PullMessage,
     RecallMessage,
     Said,
     ToWorker,
 )
+from refold.executors.own_memory import OwnMemory, give_back
 from refold.executors.reporter import Reporter
 from refold.model.keys import RunId
 from refold.outputs import FileOutputStore
 from refold.ports.executor import Batch, Finished, FoldBatch, Partial, Report, RunContext
 from refold.ports.output_store import OutputStore
 from refold.scheduler.events import Outcome
+from refold.scheduler.ranges import ranges_of
 
 
 class Worker:
     """Listens and executes until it is told to close."""
 
-    def __init__(self, connection: Connection, cursor: Cursor, name: str, *, cautious: bool = False) -> None:
+    def __init__(self, connection: Channel, cursor: Cursor, name: str, *, cautious: bool = False) -> None:
         """`cautious`: it says what came of a child before it goes on to the next."""
         self._connection = connection
         self._identity = _identity(connection)
@@ -62,12 +65,18 @@ class Worker:
         self._send_lock = threading.Lock()
         self._heard: SimpleQueue[ToWorker | None] = SimpleQueue()
         """What the engine said, not yet answered; None: results begin to wait."""
-        self._reporter = Reporter(self._report, on_waiting=partial(self._heard.put, None))
+        self._memory = OwnMemory(self._give_back)
+        self._reporter = Reporter(
+            self._report, on_waiting=partial(self._heard.put, None), memory=self._taken
+        )
         self._interrupts = Interrupts()
         self._cursor = cursor
         self._cautious = cautious
         put_cursor = self._say_and_put if cautious else cursor.put
-        self._runner = BatchRunner(name, open_output_store, self._reporter, self._interrupts, put_cursor)
+        aside = None if cautious else cursor.put_aside
+        self._runner = BatchRunner(
+            name, open_output_store, self._reporter, self._interrupts, put_cursor, aside, self._end_when_worn
+        )
         self._jobs: deque[ToWorker] = deque()
         self._wake = threading.Condition()
 
@@ -79,17 +88,40 @@ class Worker:
         self._interrupts.install()
         threading.Thread(target=partial(vital, self._read, self.blame_nobody), name="reader", daemon=True).start()
         threading.Thread(target=partial(vital, self._listen, self.blame_nobody), name="listener", daemon=True).start()
+        self._say(KeptMessage(0, self._memory.first))
         self._say(Said.READY)
         with self._runner.capture.installed():
-            while (job := self._next_job()) is not Said.CLOSE:
+            while (job := self._next_job()) is not Said.CLOSE or not self._runner.worn:
+                self._memory.begin()
                 self._do(job)
-                if not self._jobs:
+                if not self._jobs or self._memory.is_notable():
                     self._reporter.flush()
+                self._settle()
+
+    def _taken(self) -> int:
+        """Bytes that what is executed took at most; 0: not known, as while others are under way beside it."""
+        return 0 if self._runner.is_busy_aside else self._memory.taken()
+
+    def _settle(self) -> None:
+        """Something was executed: gives back the memory that it left."""
+        kept = self._memory.settle()
+        if kept is not None:
+            self._say(KeptMessage(kept, self._memory.first))
+
+    def _give_back(self) -> None:
+        self._runner.drop_cached()
+        give_back()
 
     def _say_and_put(self, batch: int, position: int, since: float) -> None:
         """Notes which child is next when it is known what came of the last one: if this fails, that one is to blame."""
         self._reporter.flush()
         self._cursor.put(batch, position, since)
+
+    def _end_when_worn(self) -> None:
+        """Threads are stuck in children that are over: another process is to take this one's place."""
+        with self._wake:
+            self._jobs.append(Said.CLOSE)
+            self._wake.notify()
 
     def blame_nobody(self) -> None:
         """It ends of what some child did to it; only a cautious worker knows that it was the one that it is on."""
@@ -124,6 +156,8 @@ class Worker:
         match job:
             case Batch():
                 self._runner.run(job)
+            case AloneMessage():
+                self._runner.run(job.batch, job.positions)
             case FoldBatch():
                 self._runner.fold(job)
             case PullMessage():
@@ -135,6 +169,8 @@ class Worker:
                 self._runner.close_run(job.run)
             case CancelMessage():
                 self._runner.drop_paused(job.run)
+            case Said.CLOSE:
+                return  # there is something to do again: it will be said anew
             case _:
                 raise TypeError(f"no job is a {type(job).__qualname__}: a block has loaded the worker's modules anew")
 
@@ -165,7 +201,7 @@ class Worker:
                 taken = self._runner.recall(message.batch)
                 if taken:
                     outcomes = bytes((Outcome.UNSTARTED,)) * len(taken)
-                    self._say([Finished(message.batch, ((taken.start, taken.stop),), outcomes)])
+                    self._say([Finished(message.batch, ranges_of(taken), outcomes)])
                 self._hand_back(lambda batch: batch.id == message.batch, Outcome.UNSTARTED)
                 return
             case CancelMessage():
@@ -236,7 +272,7 @@ def vital(work: Callable[[], None], before_end: Callable[[], None]) -> None:
         os._exit(1)
 
 
-def _identity(connection: Connection) -> tuple[int, int] | None:
+def _identity(connection: Channel) -> tuple[int, int] | None:
     """What the connection's descriptor stands for: another file may have taken the number of one that was closed."""
     try:
         state = os.fstat(connection.fileno())
@@ -245,16 +281,11 @@ def _identity(connection: Connection) -> tuple[int, int] | None:
     return state.st_dev, state.st_ino
 
 
-def main() -> None:
-    """Starts the worker that the command line describes."""
-    socket, cursor, name, *options = sys.argv[1:]
+def start_worker(connection: int, cursor: int, name: str, *, cautious: bool) -> None:
+    """Makes this process a worker; the first two are file descriptors. Returns when told to close."""
     faulthandler.enable()
     # What is loaded by now stays: looking through it again and again would be much of the collector's work.
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
-    worker = Worker(Connection(int(socket)), Cursor(int(cursor)), name, cautious="cautious" in options)
+    worker = Worker(Channel.over(connection), Cursor(cursor), name, cautious=cautious)
     vital(worker.work, worker.blame_nobody)
-
-
-if __name__ == "__main__":
-    main()

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import cast
 
 from refold.errors import BlockTimeoutError, RefoldError, WorkerLostError
-from refold.executors.cursor import IDLE, LOADING, MANY, At, Cursor
+from refold.executors.admission import BlockKey
+from refold.executors.channel import Channel
+from refold.executors.cursor import IDLE, LOADING, MANY, At
 from refold.executors.failures import CANCELLED_FOLD, failure_of
-from refold.executors.messages import CancelMessage, EagerMessage, FromWorker, OpenRunMessage, Said, ToWorker
+from refold.executors.footprint import memory_of_tree
+from refold.executors.messages import (
+    AloneMessage,
+    CancelMessage,
+    EagerMessage,
+    FromWorker,
+    KeptMessage,
+    OpenRunMessage,
+    Said,
+    ToWorker,
+)
+from refold.executors.paces import Paces
+from refold.executors.spawned_worker import Spawner
 from refold.model.keys import RunId
 from refold.ports.executor import Batch, Failure, Finished, FoldBatch, Partial, Paused, Report
 from refold.scheduler.events import Outcome
 from refold.scheduler.ranges import gather, numbers
-
-_WEIGHT = 0.3
-"""Of the newest batch, in the mean of how long batches take."""
-
 
 _HINTS: dict[int, str] = {
     signal.SIGKILL: "Often that is the system running out of memory.",
@@ -52,16 +58,31 @@ class Held:
     recalled: bool = False
 
     @property
+    def kind(self) -> BlockKey:
+        """What it takes about as long as: batches of a block, or folds of its runs."""
+        block = self.batch.block
+        return self.batch.run, block if isinstance(self.batch, Batch) else -1 - block
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether many of its runs may be under way at once: they are beside what the worker's main thread does."""
+        return isinstance(self.batch, Batch) and self.batch.width > 1
+
+    @property
     def active(self) -> bool:
         """Whether the worker has something to do for it."""
         return self.open > len(self.paused)
 
 
+_NOWHERE = At(0, IDLE, 0.0)
+
+
 class WorkerProcess:
     """One worker; spawned, never forked, and gone when its socket closes."""
 
-    def __init__(self, name: str, code: object, *, cautious: bool = False) -> None:
-        """Starts one; `cautious`: it says what came of a child before it goes on to the next.
+    def __init__(self, spawner: Spawner, name: str, code: object, paces: Paces, *, cautious: bool = False) -> None:
+        """Starts one; `cautious`: it says what came of a child before it goes on to the next. `paces` are told how long
+        its batches take.
 
         Raises RefoldError when the system has no process for it.
         """
@@ -69,43 +90,71 @@ class WorkerProcess:
         self.code = code
         """What project and helper code it has loaded: another's never meets it."""
         self.held: dict[int, Held] = {}
+        self.wide_runs: Counter[BlockKey] = Counter()
+        """Of the blocks of which it may have many runs under way at once: how many it holds."""
         self.ready = False
         self.eager = False
-        self.idle_since = time.monotonic()
-        self.batch_seconds: float | None = None
-        """Mean of how long its batches take."""
+        self.started_at = self.idle_since = time.monotonic()
+        self.kept = 0
+        """Bytes that it has more than when it began though it has given back what it can."""
         self.killed_for: RefoldError | None = None
         """Why the pool killed it."""
+        self._cautious = cautious
+        self._widths: dict[BlockKey, int] = {}
+        """How many runs of those blocks it may have under way."""
+        self._killed_aside = False
+        """Whether it was killed for what it had under way beside the run that it was on."""
+        self._in_turn: dict[int, Held] = {}
+        """What its main thread does one after the other, in that order; wide batches until it has come to them."""
+        self._paces = paces
+        self._last_end = self.started_at
+        """When a batch of it was over last."""
+        self._first_memory = 0
+        """Bytes that it had when it began."""
         self._opened: set[RunId] = set()
         self._output: Path | None = None
         """Where it writes what is not kept for a block run."""
         try:
-            self._begin(("cautious",) if cautious else ())
+            self.process = spawner.start(name, cautious=cautious)
         except OSError as error:
-            raise RefoldError(
-                f"a worker process could not start: {error.strerror or error}",
-                fix="Let fewer run at once (`--workers`), or raise the system's limits on processes and open files.",
-            ) from error
+            raise _no_room(error) from error
 
-    def _begin(self, options: tuple[str, ...]) -> None:
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            self.cursor = Cursor.create()
-            self._errors = os.memfd_create("refold-worker") if hasattr(os, "memfd_create") else None
-            arguments = [str(theirs.fileno()), str(self.cursor.descriptor), self.name, *options]
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "refold.executors.worker", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL if self._errors is None else self._errors,
-                pass_fds=(theirs.fileno(), self.cursor.descriptor),
-            )
-            self.connection = Connection(ours.detach())
+    @property
+    def connection(self) -> Channel:
+        """What is said to it and by it."""
+        return self.process.connection
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id; None while it is not there yet."""
+        return self.process.pid
 
     @property
     def load(self) -> int:
         """How many batches it has to do something for."""
-        return sum(held.active for held in self.held.values())
+        return self.jobs + len(self.held) - len(self._in_turn)
+
+    @property
+    def jobs(self) -> int:
+        """How many of them its main thread has something to do for: the rest of what it holds needs no slot."""
+        return sum(held.active for held in self._in_turn.values())
+
+    @property
+    def holds_paused(self) -> bool:
+        """Whether generators wait in it: it cannot be replaced."""
+        return any(held.paused for held in self.held.values())
+
+    def will_be_free_soon(self) -> bool:
+        """Whether all that it has to do is likely to be done in a moment: then it can be given something ahead."""
+        now = time.monotonic()
+        return all(
+            self._paces.is_short(held.kind, now - held.sent_at) for held in self._in_turn.values() if held.active
+        )
+
+    def beyond(self) -> int:
+        """Bytes that it, and what its blocks have started, have more than when it began; 0 where that is not known."""
+        pid = self.pid if self.ready else None
+        return 0 if pid is None else max(0, memory_of_tree(pid) - self._first_memory)
 
     def has_opened(self, run: RunId) -> bool:
         """Whether it knows of a pipeline run."""
@@ -124,8 +173,45 @@ class WorkerProcess:
     def submit(self, batch: Batch | FoldBatch) -> None:
         """Gives it a batch, or a fold."""
         length = batch.length if isinstance(batch, Batch) else 1
-        self.held[batch.id] = Held(batch, time.monotonic(), bytearray(length), length)
+        self._hold(Held(batch, time.monotonic(), bytearray(length), length))
         self.say(batch)
+
+    def submit_alone(self, batch: Batch, positions: tuple[int, ...]) -> None:
+        """Gives it some runs of a batch, while no other worker does anything."""
+        over = bytearray(b"\1" * batch.length)
+        for position in positions:
+            over[position] = 0
+        self._hold(Held(batch, time.monotonic(), over, len(positions)))
+        self.say(AloneMessage(batch, positions))
+
+    def _hold(self, held: Held) -> None:
+        self.held[held.batch.id] = self._in_turn[held.batch.id] = held
+        if isinstance(held.batch, Batch) and held.is_wide:
+            self.wide_runs[held.kind] += held.open
+            self._widths[held.kind] = held.batch.width
+        self._go_on()
+
+    def called_back(self, now: float, after: float) -> Iterator[Held]:
+        """Batches of which something is likely not to have begun though it was there so many seconds ago, or behind
+        another one; each is given once."""
+        jobs, current = self.jobs, self.current_batch()
+        full = {kind for kind, runs in self.wide_runs.items() if runs > self._widths[kind]}
+        for held in tuple(self.held.values() if full else self._in_turn.values()):
+            if held.recalled or not isinstance(held.batch, Batch):
+                continue
+            waits = jobs > 1 and current != held.batch.id and held.batch.id in self._in_turn
+            more = held.kind in full if held.is_wide else held.open > 1
+            if waits or (more and now - held.sent_at > after):
+                held.recalled = True
+                yield held
+
+    def _go_on(self) -> None:
+        """Wide batches that its main thread has come to hold it no longer; in a cautious worker they do."""
+        for number, held in () if self._cautious else tuple(self._in_turn.items()):
+            if held.is_wide:
+                del self._in_turn[number]
+            elif held.active:
+                return
 
     def be_eager(self, eager: bool) -> None:
         """Tells it whether somebody waits for its results."""
@@ -141,16 +227,20 @@ class WorkerProcess:
     def forget_run(self, run: RunId) -> None:
         """A pipeline run is over."""
         self._opened.discard(run)
+        for kind in [kind for kind in self.wide_runs if kind[0] == run]:
+            del self.wide_runs[kind], self._widths[kind]
 
     def listen(self) -> list[Report] | None:
         """Everything it has said so far; None when it is gone and has nothing more to say."""
         reports: list[Report] = []
-        ended = self.process.poll() is not None  # its socket may stay open: a process that a block forked has it, too
+        ended = self.process.has_ended()  # its socket may stay open: a process that a block forked has it, too
         try:
             while self.connection.poll():
                 message = cast("FromWorker", pickle.loads(self.connection.recv_bytes()))
                 if isinstance(message, Said):
                     self._started()
+                elif isinstance(message, KeptMessage):
+                    self.kept, self._first_memory = message.memory, message.first
                 else:
                     reports += [report for report in message if self._note(report)]
         except (EOFError, OSError):
@@ -160,7 +250,7 @@ class WorkerProcess:
     def _started(self) -> None:
         """It has started: the time that this took is not its batches'."""
         self.ready = True
-        now = time.monotonic()
+        now = self._last_end = time.monotonic()
         for held in self.held.values():
             held.sent_at = now
 
@@ -174,48 +264,74 @@ class WorkerProcess:
             if held.pulls.get(report.position, 0) > report.pulls:
                 return False
             held.paused.add(report.position)
+            self._go_on()
         elif isinstance(report, Finished):
             for start, stop in report.positions:
                 held.reported[start:stop] = b"\1" * (stop - start)
                 held.open -= stop - start
+                if held.is_wide:
+                    self.wide_runs[held.kind] -= stop - start
             held.paused.difference_update(numbers(report.positions) if held.paused else ())
             if not held.open:
                 self._ended(held)
         elif isinstance(report, Partial):
-            del self.held[report.batch]
+            self._ended(held)
         if not self.load:
             self.idle_since = time.monotonic()
         return True
 
     def _ended(self, held: Held) -> None:
         del self.held[held.batch.id]
-        seconds = time.monotonic() - held.sent_at
-        before = self.batch_seconds
-        self.batch_seconds = seconds if before is None else before + _WEIGHT * (seconds - before)
+        if self._in_turn.pop(held.batch.id, None) is None:
+            return  # it took no time of the main thread's
+        self._go_on()
+        now, before = time.monotonic(), max(held.sent_at, self._last_end)
+        self._last_end = now
+        self._paces.note(held.kind, now - before)
 
-    def kill(self, reason: RefoldError) -> None:
-        """Ends it at once; `reason` is what the child it was on failed with."""
+    def kill(self, reason: RefoldError, *, aside: bool = False) -> None:
+        """Ends it at once; `reason` is what the child it was on failed with, or those that were under way beside it."""
         self.killed_for = reason
+        self._killed_aside = aside
         self.process.kill()
 
     def overdue(self, now: float, timeout_of: float | None) -> bool:
         """Whether the child it is on has run longer than this."""
-        at = self.cursor.read()
+        at = self.process.cursor.read()
         busy = at.position >= 0 or at.position == MANY
         return timeout_of is not None and busy and now - at.since > timeout_of
 
+    def overdue_aside(self, now: float, timeout_of: float) -> bool:
+        """Whether nothing was heard for longer than this of what it has under way beside what it is on."""
+        aside = self.process.cursor.read_aside()
+        return aside.runs > 0 and now - aside.since > timeout_of
+
     def current_batch(self) -> int:
         """The batch that it is executing, or executed last."""
-        return self.cursor.read().batch
+        return self.process.cursor.read().batch
 
     def died_unblamed(self) -> bool:
-        """It is dead: whether that was after runs of a batch that it had not reported, so that any may be the cause."""
-        at = self.cursor.read()
-        return at.position == IDLE and at.batch in self.held
+        """It is dead: whether nobody can tell of what: it was after runs of a batch that it had not reported, or there
+        were others under way beside the one that it was on."""
+        at, held = self.process.cursor.read(), self.held.get(self.current_batch())
+        unreported = at.position == IDLE and held is not None and (self._cautious or not held.is_wide)
+        return (unreported and self.killed_for is None) or self._blame() is None
+
+    def _blame(self) -> tuple[At, int] | None:
+        """It is dead: the child of which it may have died, or how many beside it; None: nobody can tell which."""
+        if isinstance(self.killed_for, WorkerLostError):
+            return _NOWHERE, 0  # its pipeline run was cancelled
+        at, aside = self.process.cursor.read(), self.process.cursor.read_aside()
+        if not aside.runs or at.position == IDLE:
+            return at, aside.runs
+        # A call into C may keep all threads of a process from going on, those beside it, too.
+        if self.killed_for is None or (self._killed_aside and at.since <= aside.since):
+            return None
+        return (_NOWHERE, aside.runs) if self._killed_aside else (at, 0)
 
     def last_reports(self, cancelled: frozenset[RunId]) -> list[Report]:
         """It is dead: what becomes of the runs that it had. Only the child it was on pays."""
-        at = self.cursor.read()
+        at, aside = self._blame() or (_NOWHERE, 0)
         failure = failure_of(self.killed_for or self.lost())
         found: list[Report] = []
         for held in self.held.values():
@@ -223,51 +339,55 @@ class WorkerProcess:
             if isinstance(held.batch, FoldBatch):
                 found.append(Partial(held.batch.id, failure=CANCELLED_FOLD if is_cancelled else failure))
             else:
-                found.append(_last_report(held, held.batch, at, failure, is_cancelled))
+                left = [position for position in range(held.batch.length) if not held.reported[position]]
+                begun = left[:aside] if held.is_wide else []
+                aside -= len(begun)
+                culprits = _culprits(at, held.batch, left) or set(begun)
+                found.append(_last_report(held.batch, left, culprits, failure, is_cancelled))
         self.held.clear()
         return found
 
     def lost(self) -> WorkerLostError:
         """It is dead: how it ended."""
-        code = self.process.wait()
-        if code >= 0:
+        self.process.wait()
+        code = self.process.exit_code
+        if code is None:
+            message = "its worker process ended, and how is not known"
+        elif code >= 0:
             message = f"its worker process ended with exit code {code}"
         elif code == -signal.SIGKILL:
             message = "its worker process was killed (SIGKILL)"
         else:
             message = f"its worker process was ended by {_signal_name(-code)}"
-        hints = [_HINTS[-code]] if -code in _HINTS else []
+        hints = [_HINTS[-code]] if code is not None and -code in _HINTS else []
         with suppress(OSError):
             if self._output is not None and self._output.stat().st_size:
                 hints.append(f"What it wrote last is in {self._output}")
         return WorkerLostError(message, fix=" ".join(hints) or None)
 
+    def start_error(self) -> RefoldError:
+        """It ended before it was ready: why."""
+        if self.process.refused is not None:
+            return _no_room(self.process.refused)
+        return RefoldError(f"a worker process could not start:\n{self.startup_errors().strip() or 'it said nothing'}")
+
     def startup_errors(self) -> str:
         """What a worker that did not come up wrote to stderr."""
-        if self._errors is None:
-            return ""
-        return os.pread(self._errors, 20_000, 0).decode(errors="replace")
+        return self.process.startup_errors()
 
     def close(self) -> None:
         """Lets go of it; it ends by itself when it notices."""
-        self.connection.close()
-        self.cursor.close()
-        if self._errors is not None:
-            os.close(self._errors)
+        self.process.close()
 
     def reap(self, seconds: float) -> None:
         """Waits until it has ended; kills it after so many seconds."""
-        try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        self.process.reap(seconds)
 
 
-def _last_report(held: Held, batch: Batch, at: At, failure: Failure, cancelled: bool) -> Finished:
+def _last_report(
+    batch: Batch, left: Sequence[int], culprits: set[int], failure: Failure, cancelled: bool
+) -> Finished:
     """What becomes of those runs of a batch that were not reported."""
-    left = [position for position in range(batch.length) if not held.reported[position]]
-    culprits = _culprits(at, batch, left)
     outcomes = bytearray()
     failures: dict[int, Failure] = {}
     for position in left:
@@ -288,6 +408,14 @@ def _culprits(at: At, batch: Batch, left: Sequence[int]) -> set[int]:
     if at.position == LOADING:
         return set(left)
     return set(left[: batch.width]) if at.position == MANY else {at.position}
+
+
+def _no_room(error: OSError) -> RefoldError:
+    """The system has no process, or no descriptors, for a worker."""
+    return RefoldError(
+        f"a worker process could not start: {error.strerror or error}",
+        fix="Let fewer run at once (`--workers`), or raise the system's limits on processes and open files.",
+    )
 
 
 def _signal_name(number: int) -> str:

@@ -6,6 +6,7 @@ import reprlib
 from collections.abc import Sized
 
 from refold.languages.frames import frame_library, series_library
+from refold.ports.output_store import StoredElements
 
 _UNITS: dict[type, tuple[str, str]] = {
     list: ("element", "elements"),
@@ -28,6 +29,8 @@ def describe(value: object) -> str:
     if value is None:
         return "None"
     kind = type(value)
+    if isinstance(value, StoredElements):
+        return "lazy list"
     if isinstance(value, Sized):
         if (library := frame_library(value)) is not None:
             return f"{library.value} DataFrame of {_count(len(value), ('row', 'rows'))}"

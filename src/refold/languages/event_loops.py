@@ -6,11 +6,19 @@ asyncio is loaded where it is used: most pipelines need none, and every worker w
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from functools import partial
+from typing import TypeVar, cast
 
 _T = TypeVar("_T")
+
+Steps = Generator[Coroutine[object, object, object], object, _T]
+"""Work that may be in need of coroutines' results: it yields each, is sent what that returned, and returns its own.
+
+So work that calls helper functions, of which some may be `async def`, is written once, for who has a loop and for who
+has none.
+"""
 
 
 def outside_loop(work: Callable[[], _T]) -> _T:
@@ -26,6 +34,36 @@ def run_coroutine(coroutine: Coroutine[object, object, _T]) -> _T:
     import asyncio
 
     return asyncio.run(coroutine)
+
+
+def stepped(steps: Steps[_T]) -> _T:
+    """What the work returns; each coroutine that it needs has a loop of its own. Raises what the work raises."""
+    try:
+        coroutine = next(steps)
+        while True:
+            try:
+                result = outside_loop(partial(run_coroutine, coroutine))
+            except BaseException as error:  # the work's to answer
+                coroutine = steps.throw(error)
+            else:
+                coroutine = steps.send(result)
+    except StopIteration as over:
+        return cast("_T", over.value)
+
+
+async def stepped_here(steps: Steps[_T]) -> _T:
+    """The same, on the loop that runs."""
+    try:
+        coroutine = next(steps)
+        while True:
+            try:
+                result = await coroutine
+            except BaseException as error:  # the work's to answer
+                coroutine = steps.throw(error)
+            else:
+                coroutine = steps.send(result)
+    except StopIteration as over:
+        return cast("_T", over.value)
 
 
 def _loop_is_running() -> bool:

@@ -84,11 +84,29 @@ class Reducer(ABC):
     def _over(self) -> str:
         return f"`{self._folding.strategy}` over `{self._folding.block}`"
 
-    def _unfit(self, value: object, wanted: str) -> ReduceError:
-        return ReduceError(
-            f"{self._over} takes {wanted}, and met {_shown(value)}",
-            fix=f"Let `{self._folding.block}` return {wanted}, or write `reduce: list` to get its outputs as they are.",
+
+def _unfit(folding: Folding, value: object, wanted: str) -> ReduceError:
+    return ReduceError(
+        f"`{folding.strategy}` over `{folding.block}` takes {wanted}, and met {_shown(value)}",
+        fix=f"Let `{folding.block}` return {wanted}, or write `reduce: list` to get its outputs as they are.",
+    )
+
+
+def library_of(folding: Folding, value: object, before: FrameLibrary | None) -> FrameLibrary:
+    """The library of a frame that `concat` meets; `before`: that of the frames before it.
+
+    Raises ReduceError for what is no data frame, or one of another library.
+    """
+    library = table_library(value)
+    if library is None:
+        raise _unfit(folding, value, "data frames (pandas, polars or pyarrow)")
+    if before not in (None, library):
+        raise ReduceError(
+            f"`{folding.strategy}` over `{folding.block}` met {_shown(value)} among frames of {before}; "
+            "frames of different libraries make no frame",
+            fix=f"Let all runs of `{folding.block}` return frames of one library.",
         )
+    return library
 
 
 def _present(values: Iterable[object]) -> Iterator[object]:
@@ -190,7 +208,7 @@ class _Merge(Reducer):
     def extend(self, values: Iterable[object]) -> None:
         for value in _present(values):
             if not isinstance(value, dict):
-                raise self._unfit(value, "dicts")
+                raise _unfit(self._folding, value, "dicts")
             self._merged.update(value)
 
     def partial(self) -> object:
@@ -212,16 +230,7 @@ class _Concat(Reducer):
 
     def extend(self, values: Iterable[object]) -> None:
         for value in _present(values):
-            library = table_library(value)
-            if library is None:
-                raise self._unfit(value, "data frames (pandas, polars or pyarrow)")
-            if self._library is not None and library is not self._library:
-                raise ReduceError(
-                    f"{self._over} met {_shown(value)} among frames of {self._library}; "
-                    "frames of different libraries make no frame",
-                    fix=f"Let all runs of `{self._folding.block}` return frames of one library.",
-                )
-            self._library = library
+            self._library = library_of(self._folding, value, self._library)
             self._frames.append(value)
 
     def partial(self) -> object:

@@ -23,7 +23,7 @@ from typing import Protocol, cast
 from refold.errors import DuplicateLabelError, OutputShapeError
 from refold.languages.description import describe, excerpt
 from refold.languages.frames import frame_library, series_library, table_library
-from refold.ports.output_store import Item
+from refold.ports.output_store import Item, StoredElements
 
 Metadata = Sequence[Mapping[str, object]]
 """One dict an item, from the first item on; it may be shorter than the items."""
@@ -49,11 +49,18 @@ class ItemList:
         """The first so many of them."""
         return ItemList(self.values[:count], None if self.metadata is None else self.metadata[:count])
 
+    def item(self, index: int) -> Item:
+        """The item at this index, with its own metadata, None where it has none."""
+        metadata = self.metadata
+        return Item(self.values[index], metadata[index] if metadata is not None and index < len(metadata) else None)
+
     def items(self) -> Iterator[Item]:
-        """The items in order, each with its own metadata, None where it has none."""
-        given = 0 if self.metadata is None else len(self.metadata)
-        for index, value in enumerate(self.values):
-            yield Item(value, self.metadata[index] if self.metadata is not None and index < given else None)
+        """The items in order."""
+        return map(self.item, range(len(self.values)))
+
+    def unnamed(self, start: int, stop: int) -> Sequence[object]:
+        """The values of the items from one to another, if none of them has metadata; else none."""
+        return self.values[start:stop] if self.metadata is None or start >= len(self.metadata) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +99,7 @@ def unfold(returned: object) -> Unfolded:
     object, and when there is more metadata than items.
     """
     if _is_plain(returned):
-        elements = cast("Sequence[object]", returned)
+        elements = _read(cast("Sequence[object]", returned))
         if _is_pair(elements):
             return _with_metadata(elements[0], cast("Metadata | None", elements[1]) if len(elements) == 2 else None)
         return ItemList(elements, None)
@@ -195,7 +202,14 @@ def _duplicate(label: str, first: int, second: int) -> DuplicateLabelError:
 
 
 def _is_plain(value: object) -> bool:
-    return isinstance(value, list) or (isinstance(value, tuple) and not hasattr(type(value), "_fields"))
+    return isinstance(value, list | StoredElements) or (
+        isinstance(value, tuple) and not hasattr(type(value), "_fields")
+    )
+
+
+def _read(elements: Sequence[object]) -> Sequence[object]:
+    """The elements, in memory."""
+    return list(elements) if isinstance(elements, StoredElements) else elements
 
 
 def _is_pair(elements: Sequence[object]) -> bool:
@@ -208,7 +222,7 @@ def _is_pair(elements: Sequence[object]) -> bool:
 
 def _with_metadata(items: object, metadata: Metadata | None) -> ItemList | ItemRows:
     is_frame = frame_library(items) is not None
-    unfolded = ItemRows(items, metadata) if is_frame else ItemList(cast("Sequence[object]", items), metadata)
+    unfolded = ItemRows(items, metadata) if is_frame else ItemList(_read(cast("Sequence[object]", items)), metadata)
     if metadata is not None and len(metadata) > len(unfolded):
         raise OutputShapeError(
             f"a dynamic block returned metadata of length {len(metadata)} for items of length {len(unfolded)}",

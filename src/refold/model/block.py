@@ -86,10 +86,14 @@ class Join(StrEnum):
 
 
 LIST = "list"
-STRATEGIES = frozenset({LIST, "concat", "sum", "merge", "count", "min", "max"})
+CONCAT = "concat"
+STRATEGIES = frozenset({LIST, CONCAT, "sum", "merge", "count", "min", "max"})
 """The strategies of a reduce that have a name of their own; any other name is a function of the block's file."""
 
-PIECEWISE = frozenset({"concat", "merge"})
+READ_LAZILY = frozenset({LIST, CONCAT})
+"""Strategies of which `reduce_input: lazy` makes something that is read piece by piece; others come to one value."""
+
+PIECEWISE = frozenset({CONCAT, "merge"})
 """Strategies whose partial results stand side by side until somebody reads them; of others each replaces the last."""
 
 
@@ -121,6 +125,21 @@ class Tolerance:
         return broken * 100 <= self.percent * runs
 
 
+BUFFER_ITEMS = 1000
+"""How many unread items of a dynamic block may wait, where its settings do not say."""
+BUFFER_BYTES = 64 * 2**20
+"""How many bytes those may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitBy:
+    """Of children whose items share a value, so many are under way at once (`dynamic.limit_by`)."""
+
+    key: str
+    """Of the items' metadata; those without it form one group of their own."""
+    limit: int = 1
+
+
 @dataclass(frozen=True, slots=True)
 class DynamicSettings:
     """How a block unfolds and folds (`configuration.dynamic`, `reduce_output`; design, section 2)."""
@@ -146,6 +165,25 @@ class DynamicSettings:
     """How many items one run of the block may give; None: any number."""
     cut_children: bool = False
     """What happens beyond that: the rest is left out (`on_max_child_block_runs_exceeded: limit`), or the run fails."""
+    buffer_items: int | None = None
+    """How many unread items may wait before those who give more pause (`buffer`); None: `BUFFER_ITEMS`."""
+    buffer_bytes: int | None = None
+    """How many bytes those may take; None: `BUFFER_BYTES`."""
+    rate: float | None = None
+    """How many runs of each child block may begin in a second; of a block that is not dynamic, its own."""
+    limit_by: LimitBy | None = None
+    lazy_input: bool = False
+    """Whether what reducing edges bring to the block is read piece by piece (`reduce_input: lazy`), not all at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorSettings:
+    """How many runs of a block one worker has under way at once (`configuration.executor`); None: the default."""
+
+    threads: int | None = None
+    """Of a plain function, each on a thread of its own."""
+    concurrency: int | None = None
+    """Of an `async def` function."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +211,7 @@ class Block:
     """Whether `@test` functions run with the block (`configuration.run_tests: false` opts out)."""
     conditional: bool = True
     """Whether a function annotated `-> bool` stops what follows when it returns False (`configuration.conditional`)."""
+    executor: ExecutorSettings = field(default_factory=ExecutorSettings)
     cache: bool = False
     """Whether a run is answered by an earlier one with the same code, inputs and configuration
     (`configuration.cache`)."""

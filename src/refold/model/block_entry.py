@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from refold.model.block import Block, BlockType, DynamicSettings, Language, RetryPolicy
+from refold.model.block import Block, BlockType, DynamicSettings, ExecutorSettings, Language, RetryPolicy
 from refold.model.block_file import locate
 from refold.model.child_limits import ChildLimits
 from refold.model.dynamic_entry import read_dynamic
@@ -103,6 +103,7 @@ class BlockEntry:
             sensor_interval=block.sensor_interval if interval is None else interval.seconds(),
             run_tests=run_tests is None or run_tests.boolean(),
             conditional=conditional is None or conditional.boolean(),
+            executor=_executor(configuration.get("executor")),
             cache=cache is not None and cache.boolean(),
         )
 
@@ -157,6 +158,16 @@ def _source(configuration: Place) -> str | None:
     named = file_source.get("path") if file_source is not None else None
     named = named or configuration.get("file_path")
     return None if named is None else named.text()
+
+
+def _executor(place: Place | None) -> ExecutorSettings:
+    if place is None:
+        return ExecutorSettings()
+    threads, concurrency = place.get("threads"), place.get("concurrency")
+    return ExecutorSettings(
+        threads=None if threads is None else threads.integer(1),
+        concurrency=None if concurrency is None else concurrency.integer(1),
+    )
 
 
 def _timeout(place: Place, configuration: Place) -> float | None:

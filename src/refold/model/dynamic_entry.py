@@ -51,6 +51,7 @@ def read_dynamic(configuration: Place, limits: ChildLimits | None = None) -> Dyn
         tolerance=_tolerance(place.get("tolerate")),
         max_child_block_runs=limits.children,
         cut_children=limits.cut,
+        lazy_input=_lazy_input(place.get("reduce_input")),
     )
 
 
@@ -59,6 +60,15 @@ def _join(place: Place) -> Join:
         return Join(place.text().strip().lower())
     except ValueError:
         raise place.unexpected("`product`, `align` or `zip`") from None
+
+
+def _lazy_input(place: Place | None) -> bool:
+    if place is None:
+        return False
+    word = place.text().strip().lower()
+    if word not in {"list", "lazy"}:
+        raise place.unexpected("`list` (all at once) or `lazy` (piece by piece)")
+    return word == "lazy"
 
 
 def _reduction(place: Place | None) -> Reduction:

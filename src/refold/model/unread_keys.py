@@ -19,6 +19,7 @@ _IN_CONFIGURATION = frozenset(
         "cache",
         "conditional",
         "dynamic",
+        "executor",
         "file_path",
         "file_source",
         "poll_interval",
@@ -61,15 +62,17 @@ _IN_DYNAMIC = frozenset(
         "modes",
         "parent",
         "reduce",
+        "reduce_input",
         "reduce_output",
         "reduce_output_upstream",
         "tolerate",
     }
 )
-_WITHOUT_EFFECT = frozenset({"batch_settings", "buffer", "limit_by", "rate", "reduce_input"})
+_WITHOUT_EFFECT = frozenset({"batch_settings", "buffer", "limit_by", "rate"})
 """Keys of `dynamic` that others write, and that change nothing here."""
-_ONLY_IN_DYNAMIC = frozenset({*KEYS, "reduce", "tolerate"})
+_ONLY_IN_DYNAMIC = frozenset({*KEYS, "reduce", "reduce_input", "tolerate"})
 """Keys of `dynamic` that hardly mean anything else."""
+_IN_EXECUTOR = frozenset({"concurrency", "threads"})
 _IN_REDUCE = frozenset({"initial", "levels", "strategy"})
 
 
@@ -91,6 +94,9 @@ def _unread_settings(configuration: Place) -> Iterator[str]:
             yield f"`configuration.{key}` is read inside `configuration.dynamic`, not beside it"
         elif key not in _IN_CONFIGURATION and (meant := near(key, _IN_CONFIGURATION, _LIKENESS)) is not None:
             yield f"`configuration.{key}` is no setting. Did you mean `{meant}`?"
+    executor = configuration.get("executor")
+    if executor is not None and isinstance(executor.value, dict):
+        yield from _unknown("configuration.executor", executor.value, _IN_EXECUTOR)
     dynamic = configuration.get("dynamic")
     if dynamic is None or not isinstance(dynamic.value, dict):
         return

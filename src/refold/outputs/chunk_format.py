@@ -4,18 +4,21 @@ All numbers are in the byte order of the machine that wrote them; a reader of th
 
     offset    size             field
     0         4                magic: b"RfCh"
-    4         4                version: 1
-    8         4                CRC-32 of the header from offset 12 up to the body
+    4         4                version: 2
+    8         4                CRC-32 of the header from offset 12 up to the body, begun with the version
     12        4                CRC-32 of the body
     16        4                R: how many records
     20        4                V: how many values
     24        8                length of the body
-    32        8 * V            ends: where each value ends in the body; it starts where the one before ends
+    32        8 * V            ends: where each value ends, did it begin where the one before ends, without a comma
     ...       4 * R            firsts: number of each record's first value
     ...       4 * R            extents: an output's elements; the number of a row in its frame; 1 for an item
     ...       R                kinds: what each record is (below)
     ...       V                codecs: one of `refold.outputs.codecs` each
-    ...                        body: the values, one after another
+    ...                        body: the values, one after another, each with a comma after it
+
+So JSON values that lie side by side are, but for its brackets, one JSON list, which is read at once. In version 1 no
+comma comes after a value, and the CRC of the header begins with 0.
 
     kind           its values, from its first one on
     VALUE          the value that was returned
@@ -34,17 +37,20 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
-from itertools import pairwise
-from typing import Final
+from itertools import accumulate, chain, pairwise, repeat
+from typing import Final, cast
 from zlib import crc32
 
 from refold.errors import StoreError
-from refold.outputs.codecs import JSON, Data, decode, encode
+from refold.outputs.codecs import JSON, PANDAS, POLARS, decode, encode, list_reader
+from refold.outputs.fingerprints import item_fingerprint, plain_fingerprints
+from refold.outputs.large import LARGE, Data, LetGo, keep
 from refold.outputs.plain import encode_plain
 from refold.outputs.rows import count_rows, row_digests, row_reader
-from refold.ports.output_store import ChunkRef, Item, Output, Shape
+from refold.ports.output_store import NO_LIST, ChunkRef, Item, Output, Shape
 
 VALUE: Final = 0
 LIST: Final = 1
@@ -54,12 +60,16 @@ ITEM: Final = 4
 NAMED_ITEM: Final = 5
 ROW: Final = 6
 NAMED_ROW: Final = 7
-
 _VALUE, _LIST, _TUPLE = Shape.VALUE, Shape.LIST, Shape.TUPLE
 _MAGIC = b"RfCh"
-_VERSION = 1
+_VERSION = 2
+_CRC_BEGINS = {1: 0, 2: 2}
+"""For each version that can be read, what the CRC of its header begins with."""
+_COMMA = b","
 _HEAD = struct.Struct("=4sIIIIIQ")
 _CHECKED_FROM = 12
+_LOOKED_AT_ONCE = 4 * 2**20
+"""Bytes of a chunk that are checked before they are let go of."""
 
 Append = Callable[[Sequence[Data]], ChunkRef]
 """Appends the parts, one after another, to a segment; all or, with StoreError, nothing."""
@@ -82,9 +92,13 @@ class RecordBuilder:
         self._ends = array("Q")
         self._codecs = bytearray()
         self._body = bytearray()
+        """The last values, one after another."""
+        self._before: list[Data] = []
+        """What comes before them, in parts: large values lie where they were encoded."""
+        self._size = 0
+        """Bytes of the values."""
         self._named = False
         self._fingerprints = bytearray()
-        self._fingerprinted = 0  # records; fingerprints of items are made when they are asked for
 
     def __len__(self) -> int:
         return len(self._kinds)
@@ -92,7 +106,7 @@ class RecordBuilder:
     @property
     def size(self) -> int:
         """Bytes of encoded values so far."""
-        return len(self._body)
+        return self._size
 
     def add_output(self, output: Output) -> int:
         """Adds what a block run returned; its position in the chunk. Raises StoreError if it cannot be encoded."""
@@ -112,10 +126,50 @@ class RecordBuilder:
         value, metadata = item
         codec, data = encode(value)
         if metadata is None:
+            self._fingerprints += item_fingerprint(codec, data)
             return self._add_one(ITEM, 1, codec, data)
-        position = self._add(NAMED_ITEM, 1, [(codec, data), encode(metadata)])
+        named = encode(metadata)
+        position = self._add(NAMED_ITEM, 1, [(codec, data), named])
+        self._fingerprints += item_fingerprint(codec, data, named)
         self._named = True
         return position
+
+    def add_plain_outputs(self, texts: Sequence[bytes], lengths: Sequence[int]) -> None:
+        """Adds outputs that are encoded: the JSON of each, and of a list its length; of any other value NO_LIST.
+
+        The same as `add_output` one by one.
+        """
+        if not texts:
+            return
+        length = lengths[0]
+        if lengths.count(length) == len(lengths):
+            self._kinds += bytes((VALUE if length == NO_LIST else LIST,)) * len(lengths)
+            self._extents += array("I", (abs(length),)) * len(lengths)
+        else:
+            self._kinds += bytes(map(NO_LIST.__lt__, lengths))  # True is LIST, False VALUE
+            self._extents.extend(map(abs, lengths))
+        self._add_texts(texts)
+
+    def add_plain_items(self, texts: Sequence[bytes]) -> None:
+        """Adds items without metadata that are encoded: the JSON of each. The same as `add_item` one by one."""
+        self._kinds += bytes((ITEM,)) * len(texts)
+        self._extents.extend(repeat(1, len(texts)))
+        self._fingerprints += plain_fingerprints(texts)
+        self._add_texts(texts)
+
+    def _add_texts(self, texts: Sequence[bytes]) -> None:
+        first, count = len(self._ends), len(texts)
+        self._firsts.extend(range(first, first + count))
+        self._codecs += bytes((JSON,)) * count
+        ends = list(accumulate(map(len, texts), initial=self._size))
+        if ends[-1] - self._size < LARGE:
+            self._body += _COMMA.join((*texts, b""))
+        else:
+            for text in texts:
+                self._add_bytes(text)
+        del ends[0]
+        self._ends.extend(ends)
+        self._size = ends[-1]
 
     def add_rows(self, frame: object, metadata: Sequence[Mapping[str, object]] | None) -> int:
         """Adds the rows of a pandas or polars DataFrame as items; the first one's position.
@@ -127,7 +181,6 @@ class RecordBuilder:
         names = [encode(one) for one in (metadata or ())[:rows]]
         stored = encode(frame)
         digests = list(row_digests(frame))
-        self.fingerprints()
         for number, (codec, data) in enumerate(names):
             digests[number] = _digest_named(digests[number], codec, data)
         first = len(self._ends)
@@ -138,17 +191,11 @@ class RecordBuilder:
         self._firsts.extend(array("I", (first,)) * rows)
         self._extents.extend(range(rows))
         self._fingerprints += b"".join(digests)
-        self._fingerprinted = len(self._kinds)
         self._named = self._named or len(names) > 0
         return position
 
     def fingerprints(self) -> bytes:
         """Eight bytes an item added: the digest of its encoded value and metadata."""
-        for position in range(self._fingerprinted, len(self._kinds)):
-            kind = self._kinds[position]
-            if kind in (ITEM, NAMED_ITEM):
-                self._fingerprints += self._fingerprint(self._firsts[position], 1 if kind == ITEM else 2)
-        self._fingerprinted = len(self._kinds)
         return bytes(self._fingerprints)
 
     def digests(self) -> bytes:
@@ -165,26 +212,26 @@ class RecordBuilder:
         Raises StoreError when it cannot be written; the builder then still holds the records.
         """
         columns = b"".join((self._ends, self._firsts, self._extents, self._kinds, self._codecs))
-        counts = (len(self._kinds), len(self._codecs), len(self._body))
-        body_crc = crc32(self._body)
+        counts = (len(self._kinds), len(self._codecs), self._size + len(self._codecs))
+        body, body_crc = (*self._before, self._body), 0
+        for part in body:
+            body_crc = crc32(part, body_crc)
         head = _HEAD.pack(_MAGIC, _VERSION, 0, body_crc, *counts)
-        header_crc = crc32(columns, crc32(head[_CHECKED_FROM:]))
+        header_crc = crc32(columns, crc32(head[_CHECKED_FROM:], _CRC_BEGINS[_VERSION]))
         head = _HEAD.pack(_MAGIC, _VERSION, header_crc, body_crc, *counts)
-        ref = self._append((head + columns, self._body))
+        ref = self._append((head + columns, *body))
         self._start()
         return ref
 
-    def _add_one(self, kind: int, extent: int, codec: int, data: bytes) -> int:
+    def _add_one(self, kind: int, extent: int, codec: int, data: Data) -> int:
         position = len(self._kinds)
         self._firsts.append(len(self._ends))
         self._extents.append(extent)
         self._kinds.append(kind)
-        self._body += data
-        self._ends.append(len(self._body))
-        self._codecs.append(codec)
+        self._add_value(codec, data)
         return position
 
-    def _add(self, kind: int, extent: int, encoded: Sequence[tuple[int, bytes]]) -> int:
+    def _add(self, kind: int, extent: int, encoded: Sequence[tuple[int, Data]]) -> int:
         position = len(self._kinds)
         self._firsts.append(len(self._ends))
         self._extents.append(extent)
@@ -193,25 +240,46 @@ class RecordBuilder:
             self._add_value(codec, data)
         return position
 
-    def _add_value(self, codec: int, data: bytes) -> None:
-        self._body += data
-        self._ends.append(len(self._body))
+    def _add_value(self, codec: int, data: Data) -> None:
         self._codecs.append(codec)
+        self._add_bytes(data)
+        self._size += len(data)
+        self._ends.append(self._size)
 
-    def _fingerprint(self, first: int, count: int) -> bytes:
-        """Digest of an item's codecs and bytes, with the place where its metadata begins."""
-        start = self._ends[first - 1] if first else 0
-        head = bytes(self._codecs[first : first + count]) + b"%d:" % (self._ends[first] - start)
-        return blake2b(head + self._body[start : self._ends[first + count - 1]], digest_size=8).digest()
+    def _add_bytes(self, data: Data) -> None:
+        if len(data) < LARGE:
+            self._body += data
+        else:
+            self._before += (self._body, data)
+            self._body = bytearray()
+        self._body += _COMMA
 
     def _digest(self, position: int) -> bytes:
         """Digest of an output's kind, its values' codecs and lengths, and their bytes."""
         kind, first = self._kinds[position], self._firsts[position]
         stop = first + (self._extents[position] if kind in (SPREAD_LIST, TUPLE) else 1)
-        bounds = array("Q", (self._ends[first - 1] if first else 0,)) + self._ends[first:stop]
+        bounds = (self._ends[first - 1] if first else 0, *self._ends[first:stop])
         lengths = ",".join(str(end - start) for start, end in pairwise(bounds))
         head = bytes((kind,)) + self._codecs[first:stop] + b"%d:%b:" % (stop - first, lengths.encode())
-        return blake2b(head + self._body[bounds[0] : bounds[-1]], digest_size=8).digest()
+        digest = blake2b(head, digest_size=8)
+        for number in range(first, stop):
+            with self._bytes(number) as data:
+                digest.update(data)
+        return digest.digest()
+
+    def _bytes(self, number: int) -> memoryview:
+        """The bytes of one value, which lies in one part."""
+        start, stop = (self._ends[number - 1] if number else 0) + number, self._ends[number] + number
+        for part in self._before:
+            if start < len(part):
+                return memoryview(part)[start:stop]
+            start -= len(part)
+            stop -= len(part)
+        return memoryview(self._body)[start:stop]
+
+
+def _elements(kind: int, returned: object) -> object:
+    return returned if kind == LIST else (returned,)
 
 
 def _digest_named(digest: bytes, codec: int, metadata: Data) -> bytes:
@@ -230,17 +298,20 @@ class StoredChunk:
         "_body",
         "_body_crc",
         "_codecs",
+        "_comma",
         "_ends",
         "_extents",
         "_firsts",
         "_frame",
         "_kinds",
+        "_let_go",
         "_place",
         "_whole",
     )
 
-    def __init__(self, data: Data, place: str) -> None:
+    def __init__(self, data: Data, place: str, let_go: LetGo = keep) -> None:
         """Opens a chunk's bytes; `place` says in errors where they lie. Raises StoreError if they are damaged."""
+        self._let_go = let_go
         view = memoryview(data)
         self._place = place
         if len(view) < _HEAD.size:
@@ -248,15 +319,16 @@ class StoredChunk:
         magic, version, header_crc, self._body_crc, records, values, length = _HEAD.unpack_from(view)
         if magic != _MAGIC:
             raise self._damaged("it does not begin as a chunk does")
-        if version != _VERSION:
+        if version not in _CRC_BEGINS:
             raise self._damaged("it is of another version of the format, or of a machine of another byte order")
         bounds = [_HEAD.size]
         for size in (8 * values, 4 * records, 4 * records, records, values, length):
             bounds.append(bounds[-1] + size)
         if bounds[-1] != len(view):
             raise self._damaged("its length is not what its header says")
-        if crc32(view[_CHECKED_FROM : bounds[5]]) != header_crc:
+        if crc32(view[_CHECKED_FROM : bounds[5]], _CRC_BEGINS[version]) != header_crc:
             raise self._damaged("the checksum of its header does not match")
+        self._comma = 0 if version == 1 else len(_COMMA)
         self._ends = view[bounds[0] : bounds[1]].cast("Q")
         self._firsts = view[bounds[1] : bounds[2]].cast("I")
         self._extents = view[bounds[2] : bounds[3]].cast("I")
@@ -291,6 +363,36 @@ class StoredChunk:
             raise StoreError(f"record {position} is an item, not an output", where=self._place)
         return self._extents[position]
 
+    def element_counts(self, start: int, stop: int) -> Sequence[int]:
+        """The same for each of the outputs `start` to `stop`."""
+        if start < stop and max(self._kinds[start:stop]) > TUPLE:
+            raise StoreError(f"some records of {start} to {stop} are items, not outputs", where=self._place)
+        return self._extents[start:stop]
+
+    def element_reader(self, position: int) -> Callable[[int], object]:
+        """A function of an element's number in that output: the element alone, another object at each call.
+
+        Of an item, number 0 is the item itself. Raises IndexError past the end, StoreError for damaged bytes.
+        """
+        kind, first = self._kind(position), self._firsts[position]
+        if kind == LIST:
+            return list_reader(self._bytes(first)[1])
+        if kind > TUPLE:
+            return lambda _number: self.item(position).value
+        return lambda number: self._value(first + number)
+
+    def stored_frame(self, position: int, number: int, *, checked: bool = True) -> tuple[int, memoryview] | None:
+        """Codec and bytes of that element, where it is stored as Parquet: its header can be read without the rest.
+
+        Raises StoreError for damaged bytes, where they are `checked`.
+        """
+        kind, place = self._kind(position), self._firsts[position] + number
+        if kind in (LIST, ROW, NAMED_ROW) or self._codecs[place] not in (PANDAS, POLARS):
+            return None
+        if checked and not self._whole:
+            self._check_body()
+        return self._codecs[place], self._body[slice(*self._place_of(place, place + 1))]
+
     def item(self, position: int) -> Item:
         """The item at this position. Raises IndexError past the end, StoreError for an output or damaged bytes."""
         kind = self._kind(position)
@@ -322,6 +424,16 @@ class StoredChunk:
             return metadata
         raise StoreError(f"metadata of item {position} is a {type(metadata).__name__}, not a dict", where=self._place)
 
+    def let_go(self) -> None:
+        """Lets go of the memory that its bytes take, where they lie in a file; they stay readable."""
+        self._let_go()
+
+    @property
+    def holds_rows(self) -> bool:
+        """Whether some items are rows, of which many come from one frame."""
+        kinds = self._kinds.tobytes()
+        return ROW in kinds or NAMED_ROW in kinds
+
     def kind(self, position: int) -> int:
         """What the record is: one of this module's kinds."""
         return self._kind(position)
@@ -341,14 +453,57 @@ class StoredChunk:
         kinds = self._kinds.tobytes()
         return NAMED_ITEM in kinds or NAMED_ROW in kinds
 
-    def bare_items(self) -> list[memoryview] | None:
-        """The JSON of each item, when all that the chunk holds is items that are JSON, without metadata."""
-        if self._kinds.tobytes().strip(bytes((ITEM,))) or self._codecs.tobytes().strip(bytes((JSON,))):
+    def bare_items(self) -> Data | None:
+        """The JSON of the items, commas between, when all that the chunk holds is such items, without metadata."""
+        if self._kinds.tobytes().strip(bytes((ITEM,))):
             return None
-        if not self._whole:
-            self._check_body()
-        ends, body = self._ends.tolist(), self._body
-        return [body[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        return self._joined(0, len(self._codecs))
+
+    def plain_outputs(self, start: int, stop: int) -> list[object] | None:
+        """What runs returned, if each is stored as one JSON value: lists, and what is neither list nor tuple.
+
+        Raises StoreError for damaged bytes.
+        """
+        if self._kinds[start:stop].tobytes().strip(bytes((VALUE, LIST))):
+            return None
+        return self._plain_values(self._firsts[start], self._firsts[start] + stop - start) if start < stop else []
+
+    def contributions(self, start: int, stop: int) -> list[object]:
+        """What these outputs contribute to a reduced list: a list or tuple its elements, any other value itself.
+
+        Raises StoreError for an item or damaged bytes.
+        """
+        returned = self.plain_outputs(start, stop)
+        if returned is None:
+            return [value for position in range(start, stop) for value in self.output(position).values]
+        kinds = self._kinds[start:stop].tobytes()
+        if LIST not in kinds:
+            return returned
+        lists = returned if VALUE not in kinds else map(_elements, kinds, returned)
+        return list(chain.from_iterable(cast("Iterable[list[object]]", lists)))
+
+    def plain_items(self, start: int, stop: int) -> list[object] | None:
+        """The values of items, if each is stored as JSON, metadata too. Raises StoreError for damaged bytes."""
+        kinds = self._kinds[start:stop].tobytes()
+        named = kinds.count(NAMED_ITEM)
+        if named + kinds.count(ITEM) < len(kinds):
+            return None
+        if not kinds:
+            return []
+        first = self._firsts[start]
+        values = self._plain_values(first, first + len(kinds) + named)
+        if values is None or not named:
+            return values
+        return [values[number - first] for number in self._firsts[start:stop]]
+
+    def reach(self, start: int, stop: int, size: int) -> int:
+        """Where the records from `start` on become more than so many bytes; after one of them, at most `stop`."""
+        first = self._firsts[start]
+        begin = self._ends[first - 1] if first else 0
+        beyond = bisect_right(self._ends, begin + size, first)
+        if (self._firsts[stop] if stop < len(self._firsts) else len(self._ends)) <= beyond:
+            return stop
+        return max(start + 1, bisect_right(self._firsts, beyond, start, stop) - 1)
 
     def sole_frame(self) -> tuple[int, memoryview] | None:
         """Codec and bytes of the frame, when all that the chunk holds is the rows of one frame, none of them too."""
@@ -376,19 +531,49 @@ class StoredChunk:
         return cached[1]
 
     def _value(self, number: int) -> object:
-        if not self._whole:
-            self._check_body()
-        start = self._ends[number - 1] if number else 0
-        return decode(self._codecs[number], self._body[start : self._ends[number]])
+        codec, data = self._bytes(number)
+        value = decode(codec, data, self._let_go)
+        if len(data) >= LARGE:
+            self._let_go()
+        return value
 
     def _bytes(self, number: int) -> tuple[int, memoryview]:
         if not self._whole:
             self._check_body()
-        start = self._ends[number - 1] if number else 0
-        return self._codecs[number], self._body[start : self._ends[number]]
+        start, stop = self._place_of(number, number + 1)
+        return self._codecs[number], self._body[start:stop]
+
+    def _plain_values(self, first: int, stop: int) -> list[object] | None:
+        """The values of these numbers, if all are JSON, decoded at once."""
+        text = self._joined(first, stop)
+        if text is None:
+            return None
+        values = decode(JSON, b"".join((b"[", text, b"]")))
+        if len(text) >= LARGE:
+            self._let_go()
+        return cast("list[object]", values)
+
+    def _joined(self, first: int, stop: int) -> Data | None:
+        """The JSON of these values, one or more, with commas between, if all are JSON."""
+        if self._codecs[first:stop].tobytes().strip(bytes((JSON,))):
+            return None
+        if not self._whole:
+            self._check_body()
+        if self._comma:
+            return self._body[slice(*self._place_of(first, stop))]
+        return _COMMA.join(self._body[slice(*self._place_of(at, at + 1))] for at in range(first, stop))
+
+    def _place_of(self, first: int, stop: int) -> tuple[int, int]:
+        """Where the first of these values begins in the body, and where the last one ends."""
+        start = self._ends[first - 1] if first else 0
+        return start + self._comma * first, self._ends[stop - 1] + self._comma * (stop - 1)
 
     def _check_body(self) -> None:
-        if crc32(self._body) != self._body_crc:
+        found = 0
+        for start in range(0, len(self._body), _LOOKED_AT_ONCE):
+            found = crc32(self._body[start : start + _LOOKED_AT_ONCE], found)
+            self._let_go()
+        if found != self._body_crc:
             raise self._damaged("the checksum of its values does not match")
         self._whole = True
 

@@ -11,16 +11,16 @@ The codec is one byte beside the value and never guessed: only what was stored a
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from refold.errors import RefoldError, StoreError
 from refold.outputs.frames import decode_pandas, decode_polars, encode_pandas, encode_polars, frame_library
+from refold.outputs.large import Data, LetGo, keep
 from refold.outputs.pickles import encode_pickle
 from refold.outputs.plain import encode_plain
-
-Data = bytes | bytearray | memoryview
 
 JSON: Final = 0
 PANDAS: Final = 1
@@ -31,15 +31,16 @@ SUFFIXES: Final = {JSON: "json", PANDAS: "parquet", POLARS: "parquet", PICKLE: "
 """Suffix of a file that holds bytes of this codec."""
 
 _decode_json = msgspec.json.Decoder().decode
+_split_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-def encode(value: object) -> tuple[int, bytes]:
+def encode(value: object) -> tuple[int, Data]:
     """The value's codec and bytes.
 
     Raises StoreError, saying what in the value it is and where, when no codec can keep it: generators, open files,
     locks, connections.
     """
-    data = encode_plain(value)
+    data: Data | None = encode_plain(value)
     if data is not None:
         return JSON, data
     library = frame_library(value)
@@ -54,15 +55,19 @@ def encode(value: object) -> tuple[int, bytes]:
     return PICKLE, encode_pickle(value)
 
 
-def decode(codec: int, data: Data) -> object:
-    """A fresh copy of the value that `encode` encoded. Raises StoreError when it cannot be read back."""
+def decode(codec: int, data: Data, let_go: LetGo = keep) -> object:
+    """A fresh copy of the value that `encode` encoded.
+
+    `let_go` lets go of the memory that the bytes take, where they can be read again from a file; called now and then.
+    Raises StoreError when the value cannot be read back.
+    """
     try:
         if codec == JSON:
             return _decode_json(data)
         if codec == PICKLE:
             return pickle.loads(data)
         if codec == PANDAS:
-            return decode_pandas(data)
+            return decode_pandas(data, let_go)
         if codec == POLARS:
             return decode_polars(data)
     except RefoldError:
@@ -73,3 +78,9 @@ def decode(codec: int, data: Data) -> object:
             fix="Classes and libraries that the value is made of must be importable where it is read.",
         ) from error
     raise StoreError(f"a stored value has the unknown codec {codec}", fix="It was written by a newer Refold.")
+
+
+def list_reader(data: Data) -> Callable[[int], object]:
+    """A function of a number: that element of a list stored as JSON, decoded anew at each call."""
+    elements = _split_list(data)
+    return lambda number: _decode_json(elements[number])

@@ -39,12 +39,18 @@ class FileOutputStore:
     def publish_latest(self, block: str, ref: ChunkRef, position: int) -> None:
         """Makes this output what the block's visible files hold. Raises StoreError when they cannot be written."""
         if self._latest_folder is not None:
-            write_latest(self._latest_folder, block, output_files(self.read(ref), position))
+            chunk = self.read(ref)
+            write_latest(self._latest_folder, block, output_files(chunk, position))
+            chunk.let_go()
 
     def publish_latest_items(self, block: str, refs: Sequence[ChunkRef]) -> None:
         """The same for all items of these chunks: `output_0` holds the items, `output_1` their metadata if any."""
         if self._latest_folder is not None:
             write_latest(self._latest_folder, block, items_files([self.read(ref) for ref in refs]))
+
+    def drop_cached(self) -> None:
+        """Lets go of chunks that were read and may be wanted again: memory is short."""
+        self._reader.drop_cached()
 
     def close(self) -> None:
         """Closes files; chunks that were given out stay readable."""

@@ -8,14 +8,17 @@ library is imported until one of its frames is met, and then it is the user's im
 from __future__ import annotations
 
 import io
+import mmap
 from typing import TYPE_CHECKING, Literal
 
 from refold.errors import RefoldError
+from refold.outputs.large import LARGE, Data, LetGo, give_back_arrow, keep
 from refold.outputs.plain import encode_plain
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
+    import pyarrow as pa
     from pandas.api.extensions import ExtensionArray
 
 _SURE_PANDAS = frozenset(
@@ -27,6 +30,12 @@ _SURE_POLARS = frozenset(
     [f"{kind}{bits}" for kind in ("Int", "UInt") for bits in (8, 16, 32, 64)]
     + ["Float32", "Float64", "Boolean", "String", "Date"]
 )
+_DICTIONARY = 256 * 2**10
+"""Bytes of different values beyond which a large frame's column is stored plain: who has that many has few repeats."""
+LARGE_PARQUET = {"dictionary_pagesize_limit": _DICTIONARY}
+"""How large tables are written."""
+_BATCH = 2**16
+"""Rows of a large frame that are decoded before the bytes that they came from are let go of."""
 _SCALARS = frozenset({"str", "bytes", "bool", "int", "float", "NoneType", "Decimal", "date"})
 """Types of cells in object columns that `repr` tells apart exactly."""
 
@@ -47,18 +56,15 @@ def frame_library(value: object) -> Literal["pandas", "polars"] | None:
     return None
 
 
-def encode_pandas(frame: object) -> bytes | None:
+def encode_pandas(frame: object) -> Data | None:
     """The pandas DataFrame as Parquet, or None where Parquet would not keep it as it is."""
     import pandas as pd
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     if not isinstance(frame, pd.DataFrame) or not _has_plain_columns(frame):
         return None
     try:
-        sink = pa.BufferOutputStream()
-        pq.write_table(pa.Table.from_pandas(frame), sink)
-        data: bytes = sink.getvalue().to_pybytes()
+        data = _parquet(pa.Table.from_pandas(frame))
         return data if _surely_kept(frame) or _same(frame, decode_pandas(data)) else None
     except RefoldError:
         raise
@@ -66,20 +72,71 @@ def encode_pandas(frame: object) -> bytes | None:
         return None
 
 
-def decode_pandas(data: bytes | bytearray | memoryview) -> pd.DataFrame:
-    """The DataFrame that `encode_pandas` encoded."""
-    import pandas as pd
+def _parquet(table: pa.Table) -> Data:
+    """A table as Parquet, in memory that a large one's bytes never move in while they become more."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    # One thread: frames of children are small, and many workers read at once.
-    table = pq.ParquetFile(pa.BufferReader(pa.py_buffer(data))).read(use_threads=False)
-    frame: pd.DataFrame = table.to_pandas(use_threads=False)
+    if table.nbytes < LARGE:
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink)
+        small: bytes = sink.getvalue().to_pybytes()
+        return small
+    try:
+        room = mmap.mmap(-1, 2 * table.nbytes + LARGE)  # what is not written to is no memory
+        sink = pa.FixedSizeBufferWriter(pa.py_buffer(room))
+        pq.write_table(table, sink, **LARGE_PARQUET)
+        return memoryview(room)[: sink.tell()]
+    except pa.ArrowException:  # bytes that become more when they are compressed
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, **LARGE_PARQUET)
+        return memoryview(sink.getvalue())
+    finally:
+        give_back_arrow()
+
+
+def decode_pandas(data: Data, let_go: LetGo = keep) -> pd.DataFrame:
+    """The DataFrame that `encode_pandas` encoded; as `decode` in `refold.outputs.codecs`."""
+    import pandas as pd
+
+    table = decode_table(data, let_go)
+    large = len(data) >= LARGE
+    try:
+        # Piece by piece, a large table becomes a frame: the two never lie side by side.
+        frame: pd.DataFrame = table.to_pandas(use_threads=False, self_destruct=large)
+        del table
+    finally:
+        if large:
+            give_back_arrow()
     # Before copy-on-write, a frame over Arrow's memory refuses to be changed in place.
     return frame.copy() if int(pd.__version__.split(".")[0]) < 3 else frame
 
 
-def encode_polars(frame: object) -> bytes | None:
+def decode_table(data: Data, let_go: LetGo = keep) -> pa.Table:
+    """The Arrow table that a frame was stored as, its index among the columns."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # One thread: frames of children are small, and many workers read at once.
+    if len(data) < LARGE:
+        return pq.ParquetFile(pa.BufferReader(pa.py_buffer(data))).read(use_threads=False)
+    file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(data)), pre_buffer=False)
+    batches = []
+    for batch in file.iter_batches(batch_size=_BATCH, use_threads=False):
+        batches.append(batch)
+        let_go()
+    return pa.Table.from_batches(batches, file.schema_arrow)
+
+
+def read_schema(data: Data) -> pa.Schema:
+    """The schema of that table, read without the table."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return pq.read_schema(pa.BufferReader(pa.py_buffer(data)))
+
+
+def encode_polars(frame: object) -> Data | None:
     """The polars DataFrame as Parquet, or None where Parquet would not keep it as it is."""
     import polars as pl
 
@@ -102,7 +159,7 @@ def encode_polars(frame: object) -> bytes | None:
         return None
 
 
-def decode_polars(data: bytes | bytearray | memoryview) -> pl.DataFrame:
+def decode_polars(data: Data) -> pl.DataFrame:
     """The DataFrame that `encode_polars` encoded."""
     import polars as pl
 

@@ -9,65 +9,96 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import pickle
 import re
 import secrets
+import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from refold.errors import NotFoundError, StoreError
 from refold.outputs.chunk_format import ITEM, NAMED_ITEM, SPREAD_LIST, TUPLE, StoredChunk
-from refold.outputs.codecs import JSON, PANDAS, PICKLE, POLARS, SUFFIXES, Data, decode, encode
+from refold.outputs.codecs import JSON, PANDAS, PICKLE, POLARS, SUFFIXES, decode, encode
+from refold.outputs.large import Data
+from refold.outputs.pickles import encode_pickle
 
 _FILE = re.compile(r"(output_\d+)\.(json|parquet|pkl)")
 _LEFTOVER = re.compile(r"\.output_\d+\.\w+\.[0-9a-f]+\.tmp")
 
-VisibleFiles = Mapping[str, tuple[int, Data]]
-"""`output_0`, `output_1` ... and for each its codec and bytes."""
+_EMPTY_LIST = pickle.PROTO + b"\x05" + pickle.EMPTY_LIST
+_LOADS = pickle.GLOBAL + b"pickle\nloads\n" + pickle.BINBYTES8
+_APPEND = pickle.TUPLE1 + pickle.REDUCE + pickle.APPEND
+"""What a pickle says of an element that is a pickle itself: before its length and bytes, and behind them."""
+
+VisibleFiles = Mapping[str, tuple[int, Iterable[Data]]]
+"""`output_0`, `output_1` ... and for each its codec and bytes, in parts, to be gone through once."""
 
 
 def output_files(chunk: StoredChunk, position: int) -> VisibleFiles:
     """What the visible files of this output hold: a file for each element of a tuple, else one."""
     kind = chunk.kind(position)
     if kind == SPREAD_LIST:
-        return {"output_0": encode(chunk.output(position).value)}
+        return {"output_0": (PICKLE, _pickled_list([(chunk, chunk.encoded(position))]))}
     values = chunk.encoded(position)
-    return {f"output_{number}": value for number, value in enumerate(values if kind == TUPLE else values[:1])}
+    return {f"output_{number}": _whole(value) for number, value in enumerate(values if kind == TUPLE else values[:1])}
 
 
 def items_files(chunks: Sequence[StoredChunk]) -> VisibleFiles:
     """What the visible files of these items hold: all as one list or frame, and the metadata if any."""
     held = [chunk for chunk in chunks if len(chunk)] or list(chunks[:1])
     frame = held[0].sole_frame() if len(held) == 1 else None
-    files: dict[str, tuple[int, Data]] = {"output_0": frame or _joined_items(held)}
+    files: dict[str, tuple[int, Iterable[Data]]] = {"output_0": _whole(frame) if frame else _joined_items(held)}
     metadata: list[object] = []
     if any(chunk.named() for chunk in held):
         metadata = [chunk.metadata(at) for chunk in held for at in chunk.item_positions()]
     while metadata and metadata[-1] is None:
         metadata.pop()
     if metadata:
-        files["output_1"] = encode(metadata)
+        files["output_1"] = _whole(encode(metadata))
     return files
 
 
-def _joined_items(chunks: Sequence[StoredChunk]) -> tuple[int, Data]:
+def _whole(encoded: tuple[int, Data]) -> tuple[int, Iterable[Data]]:
+    return encoded[0], (encoded[1],)
+
+
+def _joined_items(chunks: Sequence[StoredChunk]) -> tuple[int, Iterable[Data]]:
     parts: list[Data] = []
+    plain = True
     for chunk in chunks:
         bare = chunk.bare_items()
         if bare is not None:
-            parts += bare
+            parts.append(bare)
             continue
         for at in chunk.item_positions():
+            if chunk.kind(at) not in (ITEM, NAMED_ITEM):
+                return _whole(encode([chunk.item(at).value for chunk in chunks for at in chunk.item_positions()]))
             codec, data = chunk.encoded(at)[0]
-            if codec != JSON or chunk.kind(at) not in (ITEM, NAMED_ITEM):
-                return encode([chunk.item(at).value for chunk in chunks for at in chunk.item_positions()])
+            plain = plain and codec == JSON
             parts.append(data)
-    return JSON, b"[" + b",".join(parts) + b"]"
+    if plain:
+        return JSON, (b"[" + b",".join(parts) + b"]",)
+    return PICKLE, _pickled_list((chunk, chunk.encoded(at)) for chunk in chunks for at in chunk.item_positions())
+
+
+def _pickled_list(values: Iterable[tuple[StoredChunk, Sequence[tuple[int, Data]]]]) -> Iterator[Data]:
+    """The pickle of the list of these values, which lie in chunks: each a pickle of its own inside it, so that but one
+    at a time is in memory."""
+    yield _EMPTY_LIST
+    for chunk, encoded in values:
+        for codec, data in encoded:
+            pickled = data if codec == PICKLE else encode_pickle(decode(codec, data, chunk.let_go))
+            yield _LOADS + struct.pack("<Q", len(pickled))
+            yield pickled
+            yield _APPEND
+            chunk.let_go()
+    yield pickle.STOP
 
 
 def write_latest(latest_folder: Path, block: str, files: VisibleFiles) -> None:
     """Makes these the block's visible files, and no others. Raises StoreError when they cannot be written."""
     folder = _block_folder(latest_folder, block)
-    names = {f"{name}.{SUFFIXES[codec]}": data for name, (codec, data) in files.items()}
+    names = {f"{name}.{SUFFIXES[codec]}": parts for name, (codec, parts) in files.items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder, fcntl.LOCK_EX):
@@ -142,13 +173,14 @@ def _locked(folder: Path, how: int) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _replace(folder: Path, names: Mapping[str, Data]) -> None:
+def _replace(folder: Path, names: Mapping[str, Iterable[Data]]) -> None:
     written: list[tuple[Path, Path]] = []
     try:
-        for name, data in names.items():
+        for name, parts in names.items():
             temporary = folder / f".{name}.{secrets.token_hex(8)}.tmp"
             written.append((temporary, folder / name))
-            temporary.write_bytes(data)
+            with temporary.open("wb") as file:
+                file.writelines(parts)
         for temporary, visible in written:
             temporary.replace(visible)
         _unlink(path for path in list(folder.iterdir()) if _FILE.fullmatch(path.name) and path.name not in names)

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from refold.errors import NotFoundError, StoreError
 from refold.outputs.chunk_format import RecordBuilder, StoredChunk
-from refold.outputs.codecs import Data, decode
+from refold.outputs.codecs import decode
+from refold.outputs.large import Data
 from refold.outputs.latest import VisibleFiles, items_files, output_files
 from refold.ports.output_store import ChunkRef
 
@@ -21,7 +22,7 @@ class MemoryOutputStore:
     def __init__(self) -> None:
         self._chunks: dict[ChunkRef, bytes] = {}
         self._ends: dict[str, int] = {}
-        self._latest: dict[str, VisibleFiles] = {}
+        self._latest: dict[str, dict[str, tuple[int, bytes]]] = {}
 
     def builder(self, writer: str) -> RecordBuilder:
         """A builder over this writer's own segments; `writer` is unique among the run's builders."""
@@ -44,11 +45,11 @@ class MemoryOutputStore:
 
     def publish_latest(self, block: str, ref: ChunkRef, position: int) -> None:
         """Makes this output the block's latest."""
-        self._latest[block] = output_files(self.read(ref), position)
+        self._latest[block] = _joined(output_files(self.read(ref), position))
 
     def publish_latest_items(self, block: str, refs: Sequence[ChunkRef]) -> None:
         """The same for all items of these chunks: `output_0` holds the items, `output_1` their metadata if any."""
-        self._latest[block] = items_files([self.read(ref) for ref in refs])
+        self._latest[block] = _joined(items_files([self.read(ref) for ref in refs]))
 
     def read_latest(self, block: str, name: str = "output_0") -> object:
         """The block's latest output of this name. Raises NotFoundError when there is none."""
@@ -57,5 +58,12 @@ class MemoryOutputStore:
             raise NotFoundError(f"block `{block}` has no `{name}`; there is {', '.join(files) or 'no output at all'}")
         return decode(*files[name])
 
+    def drop_cached(self) -> None:
+        """Keeps everything: nothing is here twice."""
+
     def close(self) -> None:
         """Keeps everything: what was published stays readable for as long as the store is."""
+
+
+def _joined(files: VisibleFiles) -> dict[str, tuple[int, bytes]]:
+    return {name: (codec, b"".join(parts)) for name, (codec, parts) in files.items()}

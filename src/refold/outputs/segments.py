@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import mmap
 import os
 import re
 import shutil
@@ -21,17 +20,21 @@ from threading import Lock
 
 from refold.errors import StoreError
 from refold.outputs.chunk_format import StoredChunk
-from refold.outputs.codecs import Data
+from refold.outputs.large import LARGE, Data, LetGo, keep, map_file
 from refold.ports.output_store import ChunkRef
 
 FOLDER = "segments"
 ROTATE_AT = 256 * 2**20
 """Bytes after which a writer begins another file."""
-MAP_FROM = 2**20
+MAP_FROM = LARGE
 """Bytes from which a chunk is mapped into memory rather than copied."""
 MAX_OPEN_FILES = 64
 MAX_CACHED_CHUNKS = 8
 MAX_CACHED_BYTES = 32 * 2**20
+MAX_CACHED_FRAMES = 2
+"""Chunks of large frames, whose rows are items, that stay at hand with what the last of the frames was decoded to."""
+_MOST_PARTS = 512
+"""Parts that one call to the system writes."""
 
 _ADOPTED = "."
 """Between the name of the run that a segment was adopted from, and the segment's own."""
@@ -135,7 +138,7 @@ def _write(descriptor: int, parts: Sequence[Data], offset: int) -> int:
     """Writes all of the parts from the offset on; where they end."""
     views = [memoryview(part) for part in parts if len(part)]
     while views:
-        written = os.pwritev(descriptor, views, offset)
+        written = os.pwritev(descriptor, views[:_MOST_PARTS], offset)
         if written == 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         offset += written
@@ -217,8 +220,9 @@ class SegmentReader:
         self._map_from = map_from
         self._lock = Lock()
         self._files: OrderedDict[str, int] = OrderedDict()
-        self._chunks: OrderedDict[ChunkRef, tuple[StoredChunk, int]] = OrderedDict()
+        self._chunks: OrderedDict[ChunkRef, StoredChunk] = OrderedDict()
         self._cached_bytes = 0
+        """Bytes of the chunks that are copies in memory."""
 
     def read(self, ref: ChunkRef) -> StoredChunk:
         """The chunk. Raises StoreError when it is not there, cut short or damaged."""
@@ -226,19 +230,25 @@ class SegmentReader:
             cached = self._chunks.get(ref)
             if cached is not None:
                 self._chunks.move_to_end(ref)
-                return cached[0]
+                return cached
             place = f"{self._run_folder / ref.segment}, bytes {ref.offset} to {ref.offset + ref.length}"
             try:
-                data, copied = self._bytes(ref, place)
+                data, let_go = self._bytes(ref, place)
             except OSError as error:
                 raise StoreError(
                     f"outputs of an earlier block run cannot be read: {error.strerror or error}",
                     where=place,
                     fix="Run the pipeline again if the run's folder was deleted.",
                 ) from error
-            chunk = StoredChunk(data, place)
-            self._keep(ref, chunk, copied)
+            chunk = StoredChunk(data, place, let_go)
+            self._keep(ref, chunk)
             return chunk
+
+    def drop_cached(self) -> None:
+        """Lets go of the chunks that stay at hand; those that were given out stay readable."""
+        with self._lock:
+            self._chunks.clear()
+            self._cached_bytes = 0
 
     def close(self) -> None:
         """Closes files; chunks that were given out stay readable."""
@@ -248,8 +258,8 @@ class SegmentReader:
             self._chunks.clear()
             self._cached_bytes = 0
 
-    def _bytes(self, ref: ChunkRef, place: str) -> tuple[Data, int]:
-        """The chunk's bytes, and how many of them are copies in memory."""
+    def _bytes(self, ref: ChunkRef, place: str) -> tuple[Data, LetGo]:
+        """The chunk's bytes, and what lets go of them."""
         descriptor = self._open(ref.segment)
         # Mapped bytes past the end of a file would end the process, not raise.
         if os.fstat(descriptor).st_size < ref.offset + ref.length:
@@ -259,10 +269,8 @@ class SegmentReader:
                 fix="Run the pipeline again: what the chunk held cannot be brought back.",
             )
         if ref.length < self._map_from:
-            return os.pread(descriptor, ref.length, ref.offset), ref.length
-        before = ref.offset % mmap.ALLOCATIONGRANULARITY
-        mapped = mmap.mmap(descriptor, ref.length + before, access=mmap.ACCESS_READ, offset=ref.offset - before)
-        return memoryview(mapped)[before:], 0
+            return os.pread(descriptor, ref.length, ref.offset), keep
+        return map_file(descriptor, ref.offset, ref.length)
 
     def _open(self, segment: str) -> int:
         descriptor = self._files.get(segment)
@@ -275,10 +283,22 @@ class SegmentReader:
             os.close(self._files.popitem(last=False)[1])
         return descriptor
 
-    def _keep(self, ref: ChunkRef, chunk: StoredChunk, copied: int) -> None:
-        self._chunks[ref] = chunk, copied
-        self._cached_bytes += copied
+    def _keep(self, ref: ChunkRef, chunk: StoredChunk) -> None:
+        self._chunks[ref] = chunk
+        self._cached_bytes += self._copied(ref)
         while len(self._chunks) > 1 and (
             len(self._chunks) > MAX_CACHED_CHUNKS or self._cached_bytes > MAX_CACHED_BYTES
         ):
-            self._cached_bytes -= self._chunks.popitem(last=False)[1][1]
+            self._forget(next(iter(self._chunks)))
+        if not self._copied(ref) and chunk.holds_rows:
+            frames = [each for each, cached in self._chunks.items() if not self._copied(each) and cached.holds_rows]
+            for each in frames[:-MAX_CACHED_FRAMES]:
+                self._forget(each)
+
+    def _forget(self, ref: ChunkRef) -> None:
+        del self._chunks[ref]
+        self._cached_bytes -= self._copied(ref)
+
+    def _copied(self, ref: ChunkRef) -> int:
+        """How many bytes of memory a cached chunk takes: what is mapped is let go of when it was read."""
+        return ref.length if ref.length < self._map_from else 0

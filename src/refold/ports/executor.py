@@ -81,6 +81,8 @@ class Folding:
     has_initial: bool = False
     source: Source | None = None
     """The block's code, where the strategy is a function of it."""
+    lazy: bool = False
+    """Whether who reads gets the values piece by piece; only where `strategy` is one of `READ_LAZILY`."""
 
     @property
     def cumulative(self) -> bool:
@@ -185,6 +187,11 @@ class Batch:
     known: Mapping[int, bytes] = field(default_factory=dict)
     """Dynamic blocks: fingerprints of the items that an earlier attempt of this run gave, by position."""
 
+    @property
+    def at_once(self) -> int:
+        """How many of the runs are under way at once, at most."""
+        return min(self.width, self.length)
+
 
 @dataclass(frozen=True, slots=True)
 class FoldBatch:
@@ -210,6 +217,8 @@ class Failure(NamedTuple):
     """What failures are grouped by."""
     traceback: str
     for_good: bool = False
+    memory: bool = False
+    """Whether it was for want of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +238,8 @@ class Finished:
     """By position."""
     digests: bytes = b""
     """Where the task asks for them: eight bytes of each output in `chunk`, its digest."""
+    memory: int = 0
+    """Bytes that one of these runs took at most; 0: not known."""
 
 
 class NamedWait(NamedTuple):
@@ -289,6 +300,9 @@ class Executor(Protocol):
 
     def open_run(self, context: RunContext, tasks: Sequence[BlockTask]) -> None:
         """A pipeline run begins."""
+
+    def workers(self) -> int:
+        """How many workers there may be at most: each has up to `Batch.width` runs of a block under way at once."""
 
     def free_slots(self) -> int:
         """How many batches it could take now, so that no worker waits for its next one."""

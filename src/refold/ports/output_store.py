@@ -6,9 +6,12 @@ It is found again by `(segment, offset, length)`, and a record in it by its posi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
+
+NO_LIST = -1
+"""Stands for the length of what is no list."""
 
 
 class Shape(IntEnum):
@@ -18,6 +21,12 @@ class Shape(IntEnum):
     """Anything but a list or tuple: one output."""
     LIST = 1
     TUPLE = 2
+
+
+class StoredElements:
+    """Marks what stands for a list whose elements lie in the output store; wherever it is kept, it is that list."""
+
+    __slots__ = ()
 
 
 class Output(NamedTuple):
@@ -34,6 +43,8 @@ class Output(NamedTuple):
             return cls(Shape.LIST, returned)
         if type(returned) is tuple:
             return cls(Shape.TUPLE, returned)
+        if isinstance(returned, StoredElements):
+            return cls(Shape.LIST, list(cast("Iterable[object]", returned)))
         return cls(Shape.VALUE, (returned,))
 
     @property
@@ -73,6 +84,19 @@ class Chunk(Protocol):
     def elements(self, position: int) -> int:
         """How many elements that output has: of a list or tuple its length, else 1; read from the header alone."""
 
+    def element_counts(self, start: int, stop: int) -> Sequence[int]:
+        """The same for each of the outputs `start` to `stop`."""
+
+    def element_reader(self, position: int) -> Callable[[int], object]:
+        """A function of an element's number in that output: the element alone, another object at each call. Of an item,
+        number 0 is the item itself."""
+
+    def stored_frame(self, position: int, number: int, *, checked: bool = True) -> tuple[int, memoryview] | None:
+        """Codec and bytes of that element, where it is stored as Parquet; not `checked`: damaged ones too, perhaps."""
+
+    def let_go(self) -> None:
+        """Lets go of the memory that its bytes take, where they lie in a file; they stay readable."""
+
     def item(self, position: int) -> Item:
         """The item at this position."""
 
@@ -81,6 +105,19 @@ class Chunk(Protocol):
 
     def metadata(self, position: int) -> Mapping[str, object] | None:
         """The item's metadata as given, read without its value; None without."""
+
+    def plain_outputs(self, start: int, stop: int) -> list[object] | None:
+        """What the runs `start` to `stop` returned, decoded at once, which takes a fraction of the time; None where one
+        of them returned what is stored otherwise than as one JSON value: tuples are."""
+
+    def contributions(self, start: int, stop: int) -> list[object]:
+        """What the outputs `start` to `stop` contribute to a reduced list: of a list or tuple its elements (design 2.4)."""
+
+    def plain_items(self, start: int, stop: int) -> list[object] | None:
+        """The values of the items `start` to `stop`, decoded at once; None where one of them is not stored as JSON."""
+
+    def reach(self, start: int, stop: int, size: int) -> int:
+        """Where the records from `start` on become more than so many bytes; after one of them, at most `stop`."""
 
 
 class ChunkBuilder(Protocol):
@@ -101,6 +138,12 @@ class ChunkBuilder(Protocol):
 
     def add_rows(self, frame: object, metadata: Sequence[Mapping[str, object]] | None) -> int:
         """Adds the rows of a pandas or polars DataFrame as items; the first one's position."""
+
+    def add_plain_outputs(self, texts: Sequence[bytes], lengths: Sequence[int]) -> None:
+        """Adds outputs that are encoded: the JSON of each, and of a list its length; of any other value NO_LIST."""
+
+    def add_plain_items(self, texts: Sequence[bytes]) -> None:
+        """Adds items without metadata that are encoded: the JSON of each."""
 
     def fingerprints(self) -> bytes:
         """Eight bytes an item added: the digest of its encoded value and metadata."""
@@ -132,6 +175,9 @@ class OutputStore(Protocol):
 
     def publish_latest_items(self, block: str, refs: Sequence[ChunkRef]) -> None:
         """The same for a returned list or frame of items: `output_0` holds the items, `output_1` the metadata."""
+
+    def drop_cached(self) -> None:
+        """Lets go of chunks that were read and may be wanted again: memory is short."""
 
     def close(self) -> None:
         """Closes files."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from itertools import repeat
+from typing import NamedTuple, Protocol, cast
 
 from refold.model.block import JsonValue
 from refold.model.keys import BlockUuid, Key, PipelineUuid, RunId
@@ -164,6 +165,39 @@ class BlockRunRow(NamedTuple):
     """Whether it was not executed, but answered by an earlier run's result (`configuration.cache`)."""
 
 
+class BlockRunColumns(NamedTuple):
+    """Block runs of one block that are over, as columns: rows that differ in their keys, times and positions alone."""
+
+    block: BlockUuid
+    keys: bytes
+    """Their encoded keys one after the other, all of one length."""
+    count: int
+    """How many they are; at least one."""
+    status: int
+    """Of each; so are attempts and chunk."""
+    attempts: int
+    started_at: Sequence[float] | float | None
+    """One for each, or one for all of them."""
+    completed_at: Sequence[float] | float | None
+    chunk: int | None
+    position: int | None
+    """Position of the first one's record in the chunk; the others' records follow it."""
+
+    def rows(self) -> Iterator[BlockRunRow]:
+        """A row for each, as a plain tuple without the columns that have defaults."""
+        count, width = self.count, len(self.keys) // self.count
+        columns: tuple[Iterable[object], ...] = (
+            repeat(self.block, count),
+            [self.keys[at : at + width] for at in range(0, count * width, width)] if width else repeat(b"", count),
+            repeat(int(self.status), count),
+            repeat(self.attempts, count),
+            *(repeat(each, count) if each is None or isinstance(each, float) else each for each in self[5:7]),
+            repeat(self.chunk, count),
+            repeat(None, count) if self.position is None else range(self.position, self.position + count),
+        )
+        return cast("Iterator[BlockRunRow]", zip(*columns, strict=True))
+
+
 class FailureRow(NamedTuple):
     """Why a block run failed."""
 
@@ -212,6 +246,8 @@ class WriteBatch:
     """Runs of dynamic blocks whose items are replaced; deleted before `items` are written."""
     summary: Mapping[str, JsonValue] | None = None
     """Replaces the run's summary, where given."""
+    columns: list[BlockRunColumns] = field(default_factory=list)
+    """Rows that are many and alike; each is written as one of `rows` is, and before those."""
 
 
 class FailureGroup(NamedTuple):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
-from refold.ports.run_store import BlockRunRow
+from refold.ports.run_store import BlockRunColumns, BlockRunRow
 
 Value = None | int | float | str | bytes
 Parameters = Sequence[Value] | Mapping[str, Value]
@@ -74,10 +74,13 @@ class Transaction(Protocol):
     def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
         """Executes a statement for each of the rows."""
 
-    def put_block_runs(self, run: int, rows: Mapping[int, Sequence[BlockRunRow]]) -> None:
+    def put_block_runs(
+        self, run: int, columns: Mapping[int, Sequence[BlockRunColumns]], rows: Mapping[int, Sequence[BlockRunRow]]
+    ) -> None:
         """Stores rows of `block_run` by block number, each in place of what is stored for its key: the hot path.
 
-        Rows may leave out their last columns; those get their defaults, at no cost.
+        Those that come as columns are stored first. Rows may leave out their last columns; those get their defaults, at
+        no cost.
         """
 
     def remove_failures(self, run: int, block: int, keys: Sequence[bytes]) -> None:

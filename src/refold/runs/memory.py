@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice, starmap
+from itertools import chain, islice, starmap
 from typing import TypeVar
 
 from refold.model.block import JsonValue
@@ -263,7 +263,7 @@ class MemoryRunStore:
         """All iterables are read and checked before anything is changed: a batch is written whole or not at all."""
         chunks = [ChunkRow._make(row) for row in batch.chunks]
         items = list(starmap(ItemsRow, batch.items))
-        rows = list(starmap(BlockRunRow, batch.rows))
+        rows = list(starmap(BlockRunRow, chain(*(each.rows() for each in batch.columns), batch.rows)))
         folds = [FoldRow._make(row) for row in batch.folds]
         failures = [storable(FailureRow._make(row)) for row in batch.failures]
         forgotten, forgotten_items = set(batch.forgotten), set(batch.forgotten_items)

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from refold.errors import StoreError
-from refold.ports.run_store import BlockRunRow
+from refold.ports.run_store import BlockRunColumns, BlockRunRow
 from refold.runs.database import BLOCK_RUN_COLUMNS, BLOCK_RUN_KEY, Parameters, Record, T, Transaction, Value, replacing
 from refold.runs.upgrade import is_current, migrate
 
@@ -227,13 +227,19 @@ class _PostgresTransaction:
     def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
         self._connection.cursor().executemany(_adapted(sql), rows)
 
-    def put_block_runs(self, run: int, rows: Mapping[int, Sequence[BlockRunRow]]) -> None:
+    def put_block_runs(
+        self, run: int, columns: Mapping[int, Sequence[BlockRunColumns]], rows: Mapping[int, Sequence[BlockRunRow]]
+    ) -> None:
         """COPY into the table itself, which is fastest and fails when a key is there; then by a staging table.
 
         Keys are there when a run is retried; its later batches are staged from the start.
         """
         from psycopg.errors import UniqueViolation
 
+        rows = {
+            block: [row for each in columns.get(block, ()) for row in each.rows()] + list(rows.get(block, ()))
+            for block in columns.keys() | rows.keys()
+        }
         if run not in self._repeated:
             try:
                 with self._connection.transaction():  # a savepoint

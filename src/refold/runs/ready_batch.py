@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import TypeVar
 
 from refold.model.keys import BlockUuid
-from refold.ports.run_store import BlockRunRow, ChunkRow, FailureRow, FoldRow, ItemsRow, WriteBatch
+from refold.ports.run_store import BlockRunColumns, BlockRunRow, ChunkRow, FailureRow, FoldRow, ItemsRow, WriteBatch
 from refold.runs.text import storable, to_json
 
 _Row = TypeVar("_Row", bound=tuple[object, ...])
@@ -24,6 +24,7 @@ class ReadyBatch:
 
     chunks: Sequence[ChunkRow]
     items: Mapping[BlockUuid, Sequence[ItemsRow]]
+    columns: Mapping[BlockUuid, Sequence[BlockRunColumns]]
     rows: Mapping[BlockUuid, Sequence[BlockRunRow]]
     """Plain tuples, maybe without their last columns: they are too many to be touched one by one."""
     failures: Mapping[BlockUuid, Sequence[FailureRow]]
@@ -38,6 +39,7 @@ class ReadyBatch:
         return cls(
             list(batch.chunks),
             _by_block(starmap(ItemsRow, batch.items)),
+            _by_block(batch.columns),
             _by_block(batch.rows),
             _by_block(storable(FailureRow(*row)) for row in batch.failures),
             _by_block(batch.folds),
@@ -49,7 +51,7 @@ class ReadyBatch:
     @property
     def blocks(self) -> Iterable[BlockUuid]:
         """The blocks that it has rows of any kind for."""
-        return (*self.items, *self.rows, *self.failures, *self.folds)
+        return (*self.items, *self.columns, *self.rows, *self.failures, *self.folds)
 
 
 def _by_block(rows: Iterable[_Row]) -> dict[BlockUuid, list[_Row]]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 
 from refold.model.block import JsonValue
 from refold.model.keys import BlockUuid, PipelineUuid, RunId, decode_key
 from refold.ports.run_store import (
+    BlockRunColumns,
     BlockRunRow,
     ChunkRow,
     Control,
@@ -29,7 +30,7 @@ from refold.ports.run_store import (
     WriteBatch,
 )
 from refold.runs import statements
-from refold.runs.database import Database, Reading, Record, Transaction, Value
+from refold.runs.database import Database, Reading, Record, T, Transaction, Value
 from refold.runs.queries import runs_query
 from refold.runs.ready_batch import ReadyBatch
 from refold.runs.refusals import (
@@ -254,10 +255,10 @@ class SqlRunStore:
             transaction.execute_many(statements.PUT_CHUNK, [(run, *row) for row in batch.chunks])
         for uuid, items in batch.items.items():
             transaction.execute_many(statements.PUT_ITEMS, _keyed(run, numbers[uuid], items))
-        if batch.rows:
-            transaction.put_block_runs(run, {numbers[uuid]: rows for uuid, rows in batch.rows.items()})
-        for uuid, rows in batch.rows.items():
-            _end_failures(transaction, run, numbers[uuid], [row[1] for row in rows])
+        if batch.columns or batch.rows:
+            transaction.put_block_runs(run, _numbered(batch.columns, numbers), _numbered(batch.rows, numbers))
+        for uuid in dict.fromkeys((*batch.columns, *batch.rows)):
+            _end_failures(transaction, run, numbers[uuid], batch.columns.get(uuid, ()), batch.rows.get(uuid, ()))
         for uuid, failures in batch.failures.items():
             transaction.execute_many(statements.PUT_FAILURE, _keyed(run, numbers[uuid], failures))
         for uuid, folds in batch.folds.items():
@@ -271,12 +272,27 @@ class SqlRunStore:
         return self._numbers[1:]
 
 
-def _end_failures(transaction: Transaction, run: int, block: int, keys: Sequence[bytes]) -> None:
-    """Removes the failures of these keys, at no more cost than there are failures, or keys, whichever are fewer."""
-    failed = {key for (key,) in transaction.fetch(statements.FAILED_KEYS, (run, block, len(keys)))}
+def _end_failures(
+    transaction: Transaction,
+    run: int,
+    block: int,
+    columns: Sequence[BlockRunColumns],
+    rows: Sequence[BlockRunRow],
+) -> None:
+    """Removes the failures of these runs, at no more cost than there are failures, or runs, whichever are fewer."""
+    runs = sum(each.count for each in columns) + len(rows)
+    failed = {key for (key,) in transaction.fetch(statements.FAILED_KEYS, (run, block, runs))}
+    if not failed:
+        return
+    keys = [row[1] for row in chain(*(each.rows() for each in columns), rows)]
     ended = keys if len(failed) == len(keys) else [key for key in keys if key in failed]
     if ended:
         transaction.remove_failures(run, block, ended)
+
+
+def _numbered(rows: Mapping[BlockUuid, T], numbers: Mapping[BlockUuid, int]) -> dict[int, T]:
+    """The same by the blocks' numbers."""
+    return {numbers[uuid]: found for uuid, found in rows.items()}
 
 
 def _keyed(run: int, block: int, rows: Iterable[tuple[Value, ...]]) -> Iterator[tuple[Value, ...]]:

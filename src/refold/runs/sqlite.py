@@ -9,18 +9,19 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from functools import lru_cache
-from itertools import chain, groupby
+from functools import cache
+from itertools import chain, groupby, islice, repeat
 from pathlib import Path
 
 from refold.errors import StoreError
-from refold.ports.run_store import BlockRunRow
+from refold.ports.run_store import BlockRunColumns, BlockRunRow
 from refold.runs.database import BLOCK_RUN_COLUMNS, BLOCK_RUN_KEY, Parameters, Record, T, Transaction, Value, replacing
 from refold.runs.upgrade import HEAD, is_current, migrate
 
 _PATIENCE = 10.0  # seconds to wait for another process's transaction
 _STREAMED = 1000  # rows read at a time
 _TOGETHER = 16  # rows stored by one statement: its start costs as much as a row, and old SQLites take 999 parameters
+_PORTIONS = (64, 8, 1)  # the same of columns, as large as can be
 
 _FIXES = {
     "FULL": "Free some disk space, then start the run again: what had been stored is kept.",
@@ -193,30 +194,80 @@ class _SqliteTransaction:
     def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
         self._connection.executemany(sql, rows)
 
-    def put_block_runs(self, run: int, rows: Mapping[int, Sequence[BlockRunRow]]) -> None:
+    def put_block_runs(
+        self, run: int, columns: Mapping[int, Sequence[BlockRunColumns]], rows: Mapping[int, Sequence[BlockRunRow]]
+    ) -> None:
+        for block, block_columns in columns.items():
+            for each in block_columns:
+                self._put_columns(run, block, each)
         for block, block_rows in rows.items():
             for width, alike in groupby(block_rows, len):
-                some = list(alike)
-                whole = len(some) - len(some) % _TOGETHER
-                groups = zip(*[iter(some[:whole])] * _TOGETHER, strict=True)
-                together = map(tuple, map(chain.from_iterable, groups))  # no Python step for each row
-                self._connection.executemany(_put_block_runs(run, block, width, _TOGETHER), together)
-                self._connection.executemany(_put_block_runs(run, block, width, 1), some[whole:])
+                self._put_rows(run, block, width, list(alike))
+
+    def _put_columns(self, run: int, block: int, columns: BlockRunColumns) -> None:
+        _, keys, count, status, attempts, started, ended, chunk, first = columns
+        width = len(keys) // count
+        shape = (width, isinstance(started, Sequence), isinstance(ended, Sequence))
+        done = 0
+        for together in _PORTIONS:
+            until = count - (count - done) % together
+            self._connection.executemany(
+                _put_columns_statement(together, *shape),
+                (
+                    (
+                        *(run, block, int(status), attempts, chunk, None if first is None else first + at),
+                        bytearray(keys[width * at : width * (at + together)]),
+                        *(started[at : at + together] if isinstance(started, Sequence) else (started,)),
+                        *(ended[at : at + together] if isinstance(ended, Sequence) else (ended,)),
+                    )
+                    for at in range(done, until, together)
+                ),
+            )
+            done = until
+
+    def _put_rows(self, run: int, block: int, width: int, rows: list[BlockRunRow]) -> None:
+        _, keys, *others = zip(*rows, strict=True)
+        # Of `bytes` the driver asks each time who could adapt them, which costs more than storing the row.
+        columns = (repeat(run, len(rows)), repeat(block, len(rows)), map(bytearray, keys), *others)
+        values = chain.from_iterable(zip(*columns, strict=True))
+        whole = len(rows) - len(rows) % _TOGETHER
+        together = zip(*[islice(values, (width + 1) * whole)] * ((width + 1) * _TOGETHER), strict=True)
+        self._connection.executemany(_put_rows_statement(width, _TOGETHER), together)
+        self._connection.executemany(_put_rows_statement(width, 1), zip(*[values] * (width + 1), strict=True))
 
     def remove_failures(self, run: int, block: int, keys: Sequence[bytes]) -> None:
         sql = "DELETE FROM failure WHERE run = ? AND block = ? AND key = ?"
         self._connection.executemany(sql, ((run, block, key) for key in keys))
 
 
-@lru_cache(maxsize=256)
-def _put_block_runs(run: int, block: int, width: int, count: int) -> str:
-    """The statement that stores so many rows of a block, of so many columns each; they are its parameters as they are.
+@cache
+def _put_columns_statement(count: int, width: int, started_each: bool, ended_each: bool) -> str:
+    """The statement that stores so many block runs with keys of so many bytes.
 
-    Run and block are written out, so the block's uuid, which is the first column of each row, goes unused.
+    Its parameters: run, block, status, attempts, chunk, the first one's position, all keys in one, then when they
+    started and when they completed, one for each or one for all. What all rows share is bound once: binding costs as
+    much as storing.
     """
-    names = (*BLOCK_RUN_KEY, *BLOCK_RUN_COLUMNS)[: width + 1]
-    marks = [", ".join(f"?{width * row + column}" for column in range(2, width + 1)) for row in range(count)]
-    values = ", ".join(f"({run:d}, {block:d}, {row})" for row in marks)
+    starts = [f"?{8 + (row if started_each else 0)}" for row in range(count)]
+    first_end = 8 + (count if started_each else 1)
+    ends = [f"?{first_end + (row if ended_each else 0)}" for row in range(count)]
+    rows = (
+        f"(?1, ?2, substr(?7, {1 + row * width}, {width}), ?3, ?4, {starts[row]}, {ends[row]}, ?5, ?6 + {row})"
+        for row in range(count)
+    )
+    return _storing(9, ", ".join(rows))
+
+
+@cache
+def _put_rows_statement(width: int, count: int) -> str:
+    """The statement that stores so many rows of so many columns each; run and block stand before each row's key."""
+    row = f"({', '.join('?' * (width + 1))})"
+    return _storing(width + 1, ", ".join([row] * count))
+
+
+def _storing(columns: int, values: str) -> str:
+    """The statement that stores rows of so many of the table's columns, in place of those of the same keys."""
+    names = (*BLOCK_RUN_KEY, *BLOCK_RUN_COLUMNS)[:columns]
     insert = f"INSERT INTO block_run ({', '.join(names)}) VALUES {values}"
     return f"{insert} {replacing(BLOCK_RUN_KEY, BLOCK_RUN_COLUMNS)}"
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
 from refold.scheduler.folds import FoldState
 from refold.scheduler.joins import JoinSpace
+from refold.scheduler.limits import Limit, LimitedRuns
 from refold.scheduler.plan import PlannedBlock
 from refold.scheduler.ranges import Range
+from refold.scheduler.rates import Bucket
 from refold.scheduler.ready import ReadyRuns
 from refold.scheduler.spaces import ItemSpace, Space
 from refold.scheduler.status import TERMINAL, Status
+from refold.scheduler.supply import Reader, Supply
 
 
 class Verdict(IntEnum):
@@ -76,7 +81,10 @@ class Gate:
 class BlockState:
     """One block: a status byte a run, and what is due."""
 
-    def __init__(self, plan: PlannedBlock, space: Space, join: JoinSpace | None = None) -> None:
+    def __init__(
+        self, plan: PlannedBlock, space: Space, join: JoinSpace | None = None, limits: Sequence[Limit] = ()
+    ) -> None:
+        """`limits`: those of the dynamic blocks whose items its runs stand at."""
         self.plan = plan
         self.space = space
         self.join = join
@@ -87,7 +95,13 @@ class BlockState:
         self.counts = [0] * len(Status)
         """How many runs have each status."""
         self.counts[Status.INITIAL] = len(self.status)
-        self.ready = ReadyRuns()
+        self.ready: ReadyRuns | LimitedRuns = LimitedRuns(limits) if limits else ReadyRuns()
+        self.bucket: Bucket | None = None if plan.rate is None else Bucket(plan.rate)
+        """Where it has a rate: how many runs may begin now."""
+        self.reads: list[Reader] = []
+        """The dynamic blocks, not over yet, whose items its runs stand at."""
+        self.keeps_account = bool(limits) or plan.rate is not None
+        """Whether somebody is to know of each change of status."""
         self.gate = Gate()
         self.downstream: list[Downstream] = []
         self.items: ItemSpace | None = ItemSpace(self) if plan.dynamic else None
@@ -103,10 +117,10 @@ class BlockState:
         """Runs under way of which a forebear failed meanwhile: what follows them is upstream_failed."""
         self.unopened: dict[int, list[Range]] = {}
         """Batch mode: items of producing runs that are not over yet."""
-        self.granted: dict[int, int] = {}
-        """Producing runs under way: how many items each may give before it pauses."""
-        self.paused: set[int] = set()
-        """Those of them that gave their slot back."""
+        self.supply: Supply | None = Supply(plan) if plan.dynamic else None
+        """Where it is dynamic: how far its runs may go on."""
+        self.leads_to_reading: frozenset[int] = frozenset()
+        """Where it is dynamic: the blocks on whose runs it depends whether its items are read."""
 
     @property
     def number(self) -> int:
@@ -116,7 +130,7 @@ class BlockState:
     @property
     def running(self) -> int:
         """How many runs are handed out and hold a slot."""
-        return self.counts[Status.QUEUED] - len(self.paused)
+        return self.counts[Status.QUEUED] - (len(self.supply.paused) if self.supply is not None else 0)
 
     @property
     def over(self) -> int:
@@ -165,6 +179,24 @@ class BlockState:
         self.counts[old] -= stop - start
         self.counts[new] += stop - start
 
+    def account(self, start: int, stop: int, old: Status, new: Status) -> None:
+        """A range has changed its status: who counts what is read, or under way, is told."""
+        for reader in self.reads:
+            if old is Status.INITIAL:
+                reader.read(start, stop)
+            elif new is Status.INITIAL:
+                reader.come_back(start, stop)
+        if old is Status.QUEUED:
+            self.ready.over(start, stop)
+            if self.bucket is not None:
+                self.bucket.begun(start, stop)
+
+    def read_from(self, producer: BlockState, column: array[int] | None) -> None:
+        """From now on it is told to a dynamic block how far this one is; `column` as in `Reader`."""
+        assert producer.supply is not None, "a dynamic block has one"
+        Reader(self.status, column, self.reads, producer.supply)
+        self.keeps_account = True
+
     def stretches_of(self, status: Status, start: int, stop: int) -> list[Range]:
         """The parts of a range that have this status."""
         column = self.status
@@ -185,28 +217,19 @@ class BlockState:
         join = self.join
         return bool(self.ready.size or (join and join.cursor and self.gate.verdict is not Verdict.PENDING))
 
-    def unread(self) -> int:
-        """How many items no run of the children has taken yet; the slowest child counts (design 2.10).
-
-        A join may read an item again and again, so it counts as read on arrival.
-        """
-        if self.items is None:
-            return 0
-        slowest = self.items.size
-        for downstream in self.downstream:
-            if downstream.link is Link.ITEMS and downstream.factor is None:
-                child = downstream.block
-                slowest = min(slowest, len(child.status) - child.counts[Status.INITIAL])
-        return self.items.size - slowest
-
     def validate(self) -> None:
         """Raises AssertionError where counters and columns disagree."""
         assert len(self.status) == self.space.size, "a status for every position"
         for status in Status:
             assert self.counts[status] == self.status.count(status), f"{self.plan.uuid}: count of {status.name}"
         assert not self.settled or self.over == self.space.total(), f"{self.plan.uuid}: settled with runs open"
-        assert set(self.granted) >= self.paused, f"{self.plan.uuid}: paused without a grant"
-        assert all(self.status[run] == Status.QUEUED for run in self.granted), f"{self.plan.uuid}: grants"
+        under_way = [run for run, status in enumerate(self.status) if status == Status.QUEUED]
+        if self.supply is not None:
+            self.supply.validate()
+            assert self.supply.credits.keys() <= set(under_way), f"{self.plan.uuid}: credits"
+        if self.bucket is not None:
+            self.bucket.validate()
+        self.ready.validate(under_way)
         assert all(self.status[run] == Status.QUEUED for run in self.doomed), f"{self.plan.uuid}: doomed"
         held = [r for ranges in self.gate.held.values() for r in ranges]
         assert not held or self.gate.verdict is Verdict.PENDING, f"{self.plan.uuid}: held behind an open gate"

@@ -24,12 +24,13 @@ class RunBatch:
     block: int
     runs: Ranges
     width: int = 1
-    """How many of them may be under way at once."""
+    """How many runs of the block its worker may have under way at once."""
     failures: dict[int, int] = field(default_factory=dict)
     """Earlier failed attempts, of those runs that had any."""
     credit: int = 0
     """Items that each run of a dynamic block may give before it pauses."""
     credit_bytes: int = 0
+    """The same in bytes; 0: any number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,9 @@ class Pull:
     block: int
     run: int
     items: int
+    """How many it may give from now on, whatever it had left."""
     size: int
-    """Bytes."""
+    """The same in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class StartTimer:
-    """Send `TimerFired(timer)` when this many seconds have passed."""
+    """Send `TimerFired(timer)` when this many seconds have passed: for a retry, a sensor, or a rate."""
 
     timer: int
     seconds: float

@@ -10,7 +10,7 @@ travel) and `dispatch` (what is handed out next); this module says what each eve
     ProducerPaused   its slot is free
     RunsFinished     runs end, or wait for a retry, or are handed back
     Folded           the next stretch of a fold may follow, or those who read it have it
-    TimerFired       a retry or a sensor is due
+    TimerFired       a retry or a sensor is due, or a rate lets more runs begin
     CancelRequested  what has not begun is cancelled, what runs is interrupted
 """
 
@@ -65,11 +65,12 @@ def decide(state: State, event: Event) -> list[Command]:
             if not state.cancelling:
                 Dispatch(unfolding, event).run()
         case RunsTaken():
+            state.blocks[event.block].ready.take_named(event.runs)
             for start, stop in event.runs:
                 unfolding.change(state.blocks[event.block], start, stop, Status.INITIAL, Status.QUEUED)
         case ItemsArrived():
             block = state.blocks[event.block]
-            unfolding.arrive(block, event.run, event.start, event.stop, event.size, event.waits)
+            unfolding.arrive(block, event)
         case ProducerPaused():
             _pause(state.blocks[event.block], event.run)
         case RunsFinished():
@@ -86,14 +87,18 @@ def decide(state: State, event: Event) -> list[Command]:
 
 
 def _pause(block: BlockState, run: int) -> None:
-    if run not in block.granted or run in block.paused:
+    supply = block.supply
+    if supply is None or run not in supply.credits or run in supply.paused:
         raise ProtocolError(f"{block.plan.uuid}, run {run}: paused, but it does not produce")
-    block.paused.add(run)
+    supply.pause(run)
 
 
 def _finish_runs(unfolding: Unfolding, event: RunsFinished) -> None:
     block = unfolding.state.blocks[event.block]
     position = 0
+    if block.bucket is not None and not event.began:
+        for start, stop in event.runs:
+            block.bucket.give_back(start, stop, never_begun=True)
     for start, stop in event.runs:
         codes = event.outcomes[position : position + stop - start]
         position += stop - start
@@ -104,8 +109,6 @@ def _finish_runs(unfolding: Unfolding, event: RunsFinished) -> None:
 
 
 def _end_stretch(unfolding: Unfolding, block: BlockState, start: int, stop: int, outcome: Outcome) -> None:
-    for run in range(start, stop) if block.paused else ():
-        block.paused.discard(run)
     if outcome in LAST:
         unfolding.end(block, start, stop, Status.QUEUED, LAST[outcome])
         return
@@ -117,6 +120,8 @@ def _end_stretch(unfolding: Unfolding, block: BlockState, start: int, stop: int,
         if outcome is Outcome.FAILED:
             _fail(unfolding, block, low, high)
             continue
+        if outcome is Outcome.UNSTARTED and block.bucket is not None:
+            block.bucket.give_back(low, high)
         _hand_back(unfolding, block, low, high)
         if outcome is Outcome.UNSTARTED:
             block.ready.add(low, high)
@@ -141,8 +146,9 @@ def _give_up_doomed(unfolding: Unfolding, block: BlockState, start: int, stop: i
 
 def _hand_back(unfolding: Unfolding, block: BlockState, start: int, stop: int) -> None:
     unfolding.change(block, start, stop, Status.QUEUED, Status.INITIAL)
-    for run in range(start, stop) if block.granted else ():
-        block.granted.pop(run, None)
+    if block.supply is not None and block.supply.credits:
+        for run in range(start, stop):
+            block.supply.over(run)
 
 
 def _fail(unfolding: Unfolding, block: BlockState, start: int, stop: int) -> None:
@@ -189,6 +195,8 @@ def _fire(state: State, timer: int) -> None:
         return  # the runs were cancelled meanwhile
     number, runs = state.timers.pop(timer)
     block = state.blocks[number]
+    if block.bucket is not None and block.bucket.timer == timer:
+        block.bucket.timer = None
     for start, stop in runs:
         for low, high in block.stretches_of(Status.INITIAL, start, stop):
             block.ready.add(low, high)

@@ -1,18 +1,27 @@
 """What to hand out next: the deepest block first, then the smallest number; and who may produce more.
 
 Deepest first gives first results early and keeps little in flight (design 2.10). Producers run on credits; one that is
-ahead of its readers pauses without holding a slot. If nothing else can run it is given more, so that no buffer can
-bring a run to a stand.
+ahead of its readers pauses without holding a slot. If nothing else can lead to its items being read it is given more,
+so that no buffer can bring a run to a stand.
+
+A block with a rate is given to workers that have nothing to do, so that its runs begin when they are handed out. Where
+there is none just now, nothing more is handed out before there is.
 """
 
 from __future__ import annotations
 
 from refold.scheduler.blocks import BlockState
-from refold.scheduler.commands import Fold, Pull, RunBatch
+from refold.scheduler.commands import Fold, Pull, RunBatch, StartTimer
 from refold.scheduler.events import SlotsFree
-from refold.scheduler.ranges import Ranges, count, numbers
+from refold.scheduler.limits import LimitedRuns
+from refold.scheduler.ranges import Ranges, count, gather, numbers
+from refold.scheduler.rates import Bucket
 from refold.scheduler.status import Status
+from refold.scheduler.supply import Credit, Supply
 from refold.scheduler.unfolding import Unfolding
+
+AHEAD = 20_000
+"""How many combinations that limits hold back are made, in search of one that they do not."""
 
 
 class Dispatch:
@@ -23,18 +32,23 @@ class Dispatch:
         self._state = unfolding.state
         self._sizes = event.batch_sizes
         self._slots = event.slots
+        self._idle = event.idle
+        self._now = event.now
         self._running = self._state.running
+        self._state.wants_idle = False
 
     def run(self) -> None:
         """Hands out as much as there are slots for."""
         while self._slots > 0 and self._round():
             pass
+        if self._state.wants_idle:
+            self._slots = 0
         for block in self._state.blocks:
-            if block.granted:
-                self._grant(block)
-        if self._running == 0 and not self._state.folding:
+            if block.supply is not None and block.supply.hungry:
+                self._grant(block, block.supply)
+        if self._slots > 0:
             self._unblock()
-            if self._running == 0 and not self._state.timers:
+            if self._running == 0 and not self._state.folding and not self._state.timers:
                 self._break_circle()
 
     def _round(self) -> bool:
@@ -47,7 +61,7 @@ class Dispatch:
             while self._slots > 0 and self._hand_out(block):
                 pass
             self._unfolding.drain()
-            if self._slots <= 0:
+            if self._slots <= 0 or self._state.wants_idle:
                 return False
             combined = combined or (block.join is not None and due and not block.join.cursor)
         return combined
@@ -64,8 +78,13 @@ class Dispatch:
                     fold.unlooked.discard(group)
                     continue
                 self._state.folding += 1
-                self._slots -= 1
+                self._use_slot()
                 self._unfolding.command(Fold(block.number, fold.number, group, runs))
+
+    def _use_slot(self) -> None:
+        """Something is handed out; executors give it to a worker that has nothing to do, if there is one."""
+        self._slots -= 1
+        self._idle -= 1
 
     def _allowance(self, block: BlockState) -> int | None:
         """How many more runs of this block may be under way; None without a limit."""
@@ -77,97 +96,147 @@ class Dispatch:
         return min(limits) if limits else None
 
     def _hand_out(self, block: BlockState) -> bool:
-        """Hands out one batch of this block, if it can."""
+        """Hands out one batch of this block, if it can; of a limited block all that it can."""
         if not block.has_work():
             return False
         allowance = self._allowance(block)
         if allowance is not None and allowance <= 0:
             return False
-        size = max(1, self._sizes[block.number])
+        size = self._sizes[block.number]
+        if size <= 0:
+            return False
+        if allowance is not None:
+            size = min(size, -(-allowance // self._slots))
+        if block.supply is not None and block.supply.bounded:
+            allowance = _least(allowance, self._admitted(block, block.supply))
+            size = min(size, allowance)
+        if isinstance(block.ready, LimitedRuns):
+            return self._hand_out_limited(block, block.ready, size, allowance)
         join = block.join
         if join and join.cursor and block.ready.size < size * self._slots:
             self._unfolding.combine(block, size * self._slots - block.ready.size)
         size = min(size, -(-block.ready.size // self._slots))
-        if allowance is not None:
-            size = min(size, -(-allowance // self._slots))
+        if block.bucket is not None:
+            size = min(size, self._beginning(block.bucket, block))
+        if size <= 0:
+            return False
         runs = block.ready.take(size, block.status, Status.INITIAL)
         if not runs:
             return join is not None and block.has_work()
-        self._start(block, runs, allowance)
+        self._start(block, runs)
         return True
 
-    def _start(self, block: BlockState, runs: Ranges, allowance: int | None) -> None:
+    def _admitted(self, block: BlockState, supply: Supply) -> int:
+        """How many runs of a dynamic block may begin: none while one of them waits for credit."""
+        if supply.paused:
+            self._grant(block, supply)
+        if supply.paused:
+            return 0
+        return max(1, supply.room().items)
+
+    def _beginning(self, bucket: Bucket, block: BlockState) -> int:
+        """How many runs of a block with a rate may go to one worker, which has nothing to do."""
+        tokens = bucket.available(self._now)
+        if tokens <= 0:
+            if bucket.timer is None and block.ready.size:
+                bucket.timer = self._state.next_timer
+                self._state.timers[bucket.timer] = (block.number, ())
+                self._state.next_timer += 1
+                self._unfolding.command(StartTimer(bucket.timer, bucket.seconds_until(block.ready.size)))
+            return 0
+        if self._idle <= 0:
+            self._state.wants_idle = block.ready.size > 0
+            return 0
+        return -(-tokens // min(self._idle, self._slots))
+
+    def _hand_out_limited(self, block: BlockState, ready: LimitedRuns, size: int, allowance: int | None) -> bool:
+        """The same for a block of which only so many may be under way for each value (`limit_by`)."""
+        workers = self._slots
+        if block.bucket is not None:
+            size = min(size, self._beginning(block.bucket, block))
+            workers = min(workers, self._idle)
+        if size <= 0:
+            return False
+        runs = list(numbers(self._take_limited(block, ready, _least(allowance, size * workers))))
+        share = -(-len(runs) // workers)
+        for at in range(0, len(runs), max(1, share)):
+            self._start(block, gather(runs[at : at + share]))
+        return bool(runs)
+
+    def _take_limited(self, block: BlockState, ready: LimitedRuns, most: int) -> Ranges:
+        """Up to so many runs that no limit holds back; of a join, combinations are made in search of them."""
+        runs, join = ready.take(most, block.status, Status.INITIAL), block.join
+        while join and join.cursor and count(runs) < most and ready.size < AHEAD and not ready.stuck():
+            self._unfolding.combine(block, most)
+            runs += ready.take(most - count(runs), block.status, Status.INITIAL)
+        return runs
+
+    def _start(self, block: BlockState, runs: Ranges) -> None:
+        held = count(runs)
         for start, stop in runs:
             self._unfolding.change(block, start, stop, Status.INITIAL, Status.QUEUED)
-        width = block.plan.width if allowance is None else max(1, min(block.plan.width, allowance))
+        width = block.plan.width
         failures = (
             {run: block.failures[run] for run in numbers(runs) if run in block.failures} if block.failures else {}
         )
-        held = count(runs)
-        credit = 0
-        if block.items is not None:
-            credit = max(1, self._room(block) // held)
-            for run in numbers(runs):
-                block.granted[run] = block.items.arrived_from(run) + credit
-        self._unfolding.command(
-            RunBatch(block.number, runs, width, failures, credit, block.plan.buffer_bytes if credit else 0)
-        )
-        self._slots -= 1
+        credit = self._lend(block, block.supply, runs) if block.supply is not None else Credit(0, 0)
+        if block.bucket is not None:
+            block.bucket.take(runs, width)
+        self._unfolding.command(RunBatch(block.number, runs, width, failures, credit.items, credit.size))
+        self._use_slot()
         self._running += held
 
-    def _room(self, block: BlockState) -> int:
-        """How many more items may come before the block's buffer is full."""
-        items = block.items
-        assert items is not None
-        outstanding = sum(max(0, granted - items.arrived_from(run)) for run, granted in block.granted.items())
-        unread = block.unread()
-        room = block.plan.buffer_items - unread - outstanding
-        if items.bytes and items.size:
-            average = items.bytes / items.size
-            room = min(room, int(block.plan.buffer_bytes / average) - unread - outstanding)
-        return room
+    def _lend(self, block: BlockState, supply: Supply, runs: Ranges) -> Credit:
+        """The credit of producing runs that begin: a share of the room, as others may begin now or later."""
+        held = count(runs)
+        beginning = held + min(block.ready.size, held * (self._slots - 1))
+        return supply.lend(numbers(runs), beginning + 1 if block.plan.axes else beginning)
 
-    def _grant(self, block: BlockState) -> None:
+    def _grant(self, block: BlockState, supply: Supply) -> None:
         """Gives producers more credit once their readers have caught up by half."""
-        items = block.items
-        assert items is not None
-        room = self._room(block)
-        waiting = sorted(block.paused) or sorted(
-            run for run, granted in block.granted.items() if granted <= items.arrived_from(run)
-        )
-        if room < max(1, self._whole(block) // 2) or not waiting:
+        if not supply.enough(supply.room()):
             return
-        for run in waiting:
-            share = max(1, room // len(waiting))
-            if room < share or not self._pull(block, run, share):
+        waiting = sorted(supply.hungry)
+        for at, run in enumerate(waiting):
+            room, others = supply.room(), len(waiting) - at
+            if room.items < 1 or room.size < 1:
                 return
-            room -= share
+            self._pull(block, supply, run, Credit(max(1, room.items // others), max(1, room.size // others)))
 
-    def _whole(self, block: BlockState) -> int:
-        items = block.items
-        assert items is not None
-        if not (items.bytes and items.size):
-            return block.plan.buffer_items
-        return min(block.plan.buffer_items, max(1, int(block.plan.buffer_bytes * items.size / items.bytes)))
-
-    def _pull(self, block: BlockState, run: int, share: int) -> bool:
-        if run in block.paused:
+    def _pull(self, block: BlockState, supply: Supply, run: int, credit: Credit) -> None:
+        """Lets a producing run give more; a paused one, if there is a slot for it."""
+        if run in supply.paused:
             allowance = self._allowance(block)
             if self._slots <= 0 or (allowance is not None and allowance <= 0):
-                return False
-            block.paused.discard(run)
-            self._slots -= 1
+                return
+            self._use_slot()
             self._running += 1
-        block.granted[run] += share
-        self._unfolding.command(Pull(block.number, run, share, block.plan.buffer_bytes))
-        return True
+        supply.pull(run, credit)
+        self._unfolding.command(Pull(block.number, run, credit.items, credit.size))
 
     def _unblock(self) -> None:
-        """Nothing runs and nothing could be handed out: a paused producer is given more."""
-        for block in self._state.deepest_first:
-            if block.paused:
-                self._pull(block, min(block.paused), max(1, self._whole(block) // 2))
-                return
+        """What was handed out leads to no reading of some block's items: a paused run of it is given more.
+
+        Of several such blocks, those come first that hold the fewest unread items: the others may wait for theirs.
+        """
+        paused = [block for block in self._state.deepest_first if block.supply is not None and block.supply.paused]
+        for block in sorted(paused, key=_unread):
+            supply = block.supply
+            assert supply is not None, "it was looked at"
+            if self._slots > 0 and not self._leads_to_reading(block):
+                self._pull(block, supply, min(supply.paused), supply.half)
+
+    def _leads_to_reading(self, producer: BlockState) -> bool:
+        """Whether a run, a fold or a timer is under way after which items of a dynamic block may be read."""
+        state = self._state
+        # A name may be that of any static block.
+        blocks = state.blocks if state.waiting else [state.blocks[number] for number in producer.leads_to_reading]
+        numbered = {block.number for block in blocks}
+        return (
+            any(block.running > 0 for block in blocks)
+            or any(number in numbered for number, _ in state.timers.values())
+            or (state.folding > 0 and any(fold.busy() for block in blocks for fold in block.folds))
+        )
 
     def _break_circle(self) -> None:
         """Nothing runs, and nothing ever would: runs that wait for named ones wait in a circle, and fail (design 2.9).
@@ -179,3 +248,11 @@ class Dispatch:
             block = self._state.blocks[number]
             self._unfolding.end_waiting(block, run, run + 1, Status.FAILED)
         self._unfolding.drain()
+
+
+def _least(limit: int | None, other: int) -> int:
+    return other if limit is None else min(limit, other)
+
+
+def _unread(block: BlockState) -> int:
+    return 0 if block.supply is None else block.supply.unread

@@ -6,6 +6,7 @@ A number never changes its meaning while an engine drives the run; what key it s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
@@ -44,7 +45,12 @@ class SlotsFree:
     slots: int
     """How many batches it could take."""
     batch_sizes: tuple[int, ...]
-    """For each block of the plan, how many runs a batch may hold; at least 1."""
+    """For each block of the plan, how many runs a batch may hold; 0: none of it now, workers have enough of them."""
+    now: float = 0.0
+    """Seconds of a clock that only goes forward; all such events of a run are by the same clock."""
+    idle: int = 0
+    """How many workers have nothing to do, so that what they are given begins at once. Only blocks with a rate need
+    them; while there is work, there is one sooner or later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,8 @@ class ItemsArrived:
     size: int = 0
     """Bytes they take in the store."""
     waits: tuple[Wait, ...] = ()
+    groups: Sequence[int] = ()
+    """Where the block has a `limit_by`: for each item the number of its value, counted from 0 as they turn up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +115,8 @@ class RunsFinished:
     runs: Ranges
     outcomes: bytes
     """One `Outcome` for each run, in the order of `runs`."""
+    began: bool = True
+    """False: they were handed out just now, and the engine answers for them itself; nobody has executed them."""
 
 
 @dataclass(frozen=True, slots=True)

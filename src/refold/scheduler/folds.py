@@ -139,6 +139,10 @@ class FoldState:
         self._members: dict[int, array[int]] = {}
         """By group: its runs, in the order in which they became known."""
 
+    def busy(self) -> bool:
+        """Whether a worker folds some group."""
+        return any(ahead.busy for ahead in self.ahead.values())
+
     def grow(self, start: int, stop: int) -> None:
         """Runs `start` to `stop` became known."""
         if self.levels is None:

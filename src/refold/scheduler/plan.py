@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from refold.model.block import Join, RetryPolicy, Tolerance
+from refold.model.block import BUFFER_BYTES, BUFFER_ITEMS, Join, RetryPolicy, Tolerance
 from refold.model.keys import BlockUuid
 
 
@@ -76,7 +76,7 @@ class Fold:
     levels: int | None = None
     """As in `Edge`."""
     computed: bool = False
-    """Whether workers fold as runs finish: every strategy but `list`, which needs no work."""
+    """Whether workers fold as runs finish: not for a list, which needs no work, nor for who reads piece by piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +105,16 @@ class PlannedBlock:
     concurrency_limit: int | None = None
     """How many of its runs may be under way at once (`max_concurrent_child_block_runs`)."""
     width: int = 1
-    """How many runs of one batch may be under way at once: 1 for a plain function, more for `async def`."""
-    buffer_items: int = 1000
-    """How many unread items of a generator may wait before it pauses (design 2.10)."""
-    buffer_bytes: int = 64 * 2**20
+    """How many of its runs one worker may have under way at once: more than 1 for `async def`, and on threads."""
+    rate: float | None = None
+    """How many of its runs may begin in a second."""
+    buffer_items: int = BUFFER_ITEMS
+    """Dynamic: how many unread items may wait, over all its runs together, before those that give more pause (2.10)."""
+    buffer_bytes: int = BUFFER_BYTES
     """How many bytes those may take."""
+    group_limit: int | None = None
+    """Dynamic: how many runs of each block that unfolds its items may be under way at once for items that share a value
+    (`limit_by`)."""
 
 
 @dataclass(frozen=True, slots=True)

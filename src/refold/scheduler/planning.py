@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from refold.errors import PlanError
-from refold.model.block import LIST, Block, BlockType, Join
+from refold.model.block import LIST, READ_LAZILY, Block, BlockType, Join
 from refold.model.keys import BlockUuid
 from refold.scheduler.joining import Joined, join_axes
 from refold.scheduler.plan import Axis, Edge, EdgeKind, Fold, Plan, PlannedBlock
 from refold.scheduler.state import State
 
-ASYNC_WIDTH = 1000
-"""How many runs of an `async def` block one worker has under way at once."""
+ASYNC_WIDTH = 50_000
+"""How many runs of an `async def` block one worker has under way at once, where the block does not say."""
 
 
 def make_plan(
@@ -71,6 +71,7 @@ class _Planner:
             self._sketches.append(self._sketch(block))
         for number in range(len(self._sketches)):
             self._refuse_useless_tolerance(number)
+            self._refuse_useless_laziness(number)
         return tuple(self._planned(number, sketch) for number, sketch in enumerate(self._sketches))
 
     def _sketch(self, block: Block) -> _Sketch:
@@ -114,7 +115,9 @@ class _Planner:
             self._refuse_strategy(above)
             return Edge(number, EdgeKind.FLAT, iterates=True, levels=levels)
         if reduced:
-            fold = self._fold(upstream, levels, computed=settings.reduction.strategy != LIST)
+            strategy = settings.reduction.strategy
+            ahead = strategy != LIST and not (block.dynamic.lazy_input and strategy in READ_LAZILY)
+            fold = self._fold(upstream, levels, computed=ahead)
             return Edge(number, EdgeKind.FOLDED, iterates=levels is not None, levels=levels, fold=fold)
         if settings.dynamic:
             fold = self._fold(upstream, 0, computed=False)
@@ -153,8 +156,13 @@ class _Planner:
             retry=block.retry,
             sensor_interval=block.sensor_interval if block.type is BlockType.SENSOR else None,
             concurrency_limit=sketch.limit,
-            width=ASYNC_WIDTH if block.uuid in self._asynchronous else 1,
+            width=1 if block.dynamic.dynamic else self._width(block),
         )
+
+    def _width(self, block: Block) -> int:
+        if block.uuid in self._asynchronous:
+            return block.executor.concurrency or ASYNC_WIDTH
+        return block.executor.threads or 1
 
     def _refuse_strategy(self, block: Block) -> None:
         """Items of a flat axis are handed on one by one: there is nothing to fold."""
@@ -176,6 +184,18 @@ class _Planner:
                     f"`join: {block.dynamic.join}` needs two upstream blocks or more",
                     where=f"block `{block.uuid}`, configuration.dynamic.join",
                     fix="Leave it out.",
+                )
+            )
+
+    def _refuse_useless_laziness(self, number: int) -> None:
+        """Only what several runs or items come to can be read piece by piece."""
+        sketch = self._sketches[number]
+        if sketch.block.dynamic.lazy_input and not any(edge.kind is EdgeKind.FOLDED for edge in sketch.edges):
+            self.errors.append(
+                PlanError(
+                    "`reduce_input: lazy` is for a block below one that reduces, and none of its upstreams does",
+                    where=f"block `{sketch.block.uuid}`, configuration.dynamic.reduce_input",
+                    fix="Leave it out, or set `reduce_output: true` on the upstream whose outputs are to be gathered.",
                 )
             )
 

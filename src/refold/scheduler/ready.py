@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 
 from refold.scheduler.ranges import Range, Ranges
 
@@ -47,6 +48,38 @@ class ReadyRuns:
                 self.add(start, stop)
         return tuple(taken)
 
+    def take_named(self, runs: Ranges) -> None:
+        """These are handed out, wherever they are."""
+
+    def over(self, start: int, stop: int) -> None:
+        """Runs `start` to `stop` are not under way any more."""
+
+    def first(self, status: bytearray, initial: int) -> int | None:
+        """The smallest number whose status is `initial`; those before it are removed."""
+        while self._heap:
+            start, stop = self._heap[0]
+            run = status.find(initial, start, stop)
+            if run == start:
+                return run
+            heapq.heappop(self._heap)
+            self.size -= stop - start
+            if run >= 0:
+                self.add(run, stop)
+        return None
+
+    def drop(self) -> None:
+        """Removes the smallest number."""
+        start, stop = self._heap[0]
+        self.size -= 1
+        if start + 1 < stop:
+            heapq.heapreplace(self._heap, (start + 1, stop))
+        else:
+            heapq.heappop(self._heap)
+
     def held(self) -> Ranges:
         """All it holds, for checks."""
         return tuple(sorted(self._heap))
+
+    def validate(self, under_way: Sequence[int]) -> None:  # noqa: ARG002 - as `LimitedRuns`
+        """Raises AssertionError where it does not count right."""
+        assert self.size == sum(stop - start for start, stop in self._heap), "runs held"

@@ -161,8 +161,10 @@ class ItemSpace:
         """The item's index within that run."""
         self.arrived = array("I")
         """How many items each producing run has given; shorter than the runs when the last ones gave none."""
-        self.bytes = 0
-        """Bytes that all the items take in the store."""
+        self.groups = array("I")
+        """Where the block has a `limit_by`: for each item the number of its value; empty elsewhere."""
+        self.group_count = 0
+        """How many such values there are."""
         self.by_run: dict[int, array[int]] | None = None
         """For each producing run its items, by index; kept only where somebody asks for the items of a run."""
         self._order: Sequence[int] = range(0)
@@ -188,15 +190,17 @@ class ItemSpace:
         """How many items this run has given."""
         return self.arrived[run] if run < len(self.arrived) else 0
 
-    def grow(self, run: int, start: int, stop: int, size: int) -> int:
-        """Adds the run's items `start` to `stop`; the first new position."""
+    def grow(self, run: int, start: int, stop: int, groups: Sequence[int] = ()) -> int:
+        """Adds the run's items `start` to `stop`; the first new position. `groups`: their values' numbers."""
         first = len(self.parent)
         self.parent.extend(array("I", (run,)) * (stop - start))
         self.index.extend(range(start, stop))
         if run >= len(self.arrived):
             self.arrived.extend(array("I", (0,)) * (run + 1 - len(self.arrived)))
         self.arrived[run] = stop
-        self.bytes += size
+        if groups:
+            self.groups.extend(groups)
+            self.group_count = max(self.group_count, 1 + max(groups))
         if self.by_run is not None:
             self.by_run.setdefault(run, array("I")).extend(range(first, first + stop - start))
         return first
@@ -233,7 +237,7 @@ class ItemSpace:
         base = self.producer.space
         if isinstance(base, RootSpace):
             return ((self, positions),)
-        return (*base.axes([self.parent[position] for position in positions]), (self, positions))
+        return (*base.axes(taken(self.parent, positions)), (self, positions))
 
     def order(self) -> Sequence[int]:
         """By the producing runs' keys, then by index."""
@@ -317,7 +321,7 @@ class FlatSpace:
 
     def stored(self, positions: Sequence[int]) -> Sequence[int]:
         """Where these items stand among all the items of the dynamic block."""
-        return [self.base[position] for position in positions]
+        return taken(self.base, positions)
 
     def key(self, position: int) -> Key:
         """The outer key and the index."""
@@ -327,7 +331,7 @@ class FlatSpace:
         """The outer items, then these."""
         if isinstance(self._outer, RootSpace):
             return ((self, positions),)
-        return (*self._outer.axes([self.parent[position] for position in positions]), (self, positions))
+        return (*self._outer.axes(taken(self.parent, positions)), (self, positions))
 
     def order(self) -> Sequence[int]:
         """By outer key, then by index."""
@@ -356,9 +360,16 @@ class FlatSpace:
 def index_of(space: ItemSpace | FlatSpace, positions: Sequence[int]) -> Sequence[int]:
     """The index on an axis of each position."""
     index = space.index
-    if isinstance(positions, range) and positions.step == 1:
-        return index[positions.start : positions.stop]
+    if isinstance(positions, range) or (isinstance(positions, array) and positions.typecode == "I"):
+        return taken(index, positions)
     return array("I", [index[each] if each >= 0 else ~each for each in positions])
+
+
+def taken(column: array[int], positions: Sequence[int]) -> Sequence[int]:
+    """The column's values at these positions; none of them is negative."""
+    if isinstance(positions, range) and positions.step == 1:
+        return column[positions.start : positions.stop]
+    return array("I", map(column.__getitem__, positions))
 
 
 def nested_order(base: Space, parent: Sequence[int], index: Sequence[int]) -> Sequence[int]:

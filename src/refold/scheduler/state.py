@@ -13,9 +13,10 @@ from refold.model.keys import Key
 from refold.scheduler.blocks import BlockState, Downstream, Link
 from refold.scheduler.folds import FoldState
 from refold.scheduler.joins import Factor, JoinSpace
+from refold.scheduler.limits import Limit
 from refold.scheduler.plan import Edge, EdgeKind, Plan, PlannedBlock
 from refold.scheduler.ranges import Ranges
-from refold.scheduler.spaces import AxisItems, FlatSpace, RootSpace, Space
+from refold.scheduler.spaces import AxisItems, FlatSpace, ItemSpace, RootSpace, Space
 from refold.scheduler.status import Status
 from refold.scheduler.waiting import Waiting
 
@@ -38,6 +39,8 @@ class State:
         self._joined: dict[int, list[tuple[JoinSpace, int]]] = {}
         self.started = False
         self.cancelling = False
+        self.wants_idle = False
+        """Whether some block with a rate has runs that may begin, but for a worker that has nothing to do."""
         self.finished = False
         self.folding = 0
         """How many folds workers have under way."""
@@ -48,6 +51,7 @@ class State:
         self.next_timer = 0
         for planned in plan.blocks:
             self._add(planned)
+        self._add_readers()
         self.unsettled = list(self.blocks)
         """In topological order."""
         self.deepest_first = sorted(self.blocks, key=lambda block: (-block.plan.depth, block.number))
@@ -59,7 +63,7 @@ class State:
         join = JoinSpace(factors, planned.join) if len(factors) > 1 else None
         space: Space = join if join is not None else factors[0].space if factors else self.root
         self._register(space, planned)
-        block = BlockState(planned, space, join)
+        block = BlockState(planned, space, join, self._limits(iterated, factors, join))
         block.gate.pending = len(planned.edges) - len(iterated)
         self._standing.setdefault(id(space), []).append(block)
         self.blocks.append(block)
@@ -69,6 +73,33 @@ class State:
         for edge in planned.edges:
             factor = iterated.index(edge) if edge.iterates and len(factors) > 1 else None
             self._link(edge, block, factor)
+
+    def _limits(self, iterated: Sequence[Edge], factors: Sequence[Factor], join: JoinSpace | None) -> list[Limit]:
+        """What the dynamic blocks whose items a block unfolds let it have under way at once (`limit_by`)."""
+        found: list[Limit] = []
+        for number, (edge, factor) in enumerate(zip(iterated, factors, strict=True)):
+            most = self.plan.blocks[edge.upstream].group_limit
+            if most is not None and edge.kind in {EdgeKind.ITEMS, EdgeKind.FLAT}:
+                assert isinstance(factor.space, ItemSpace | FlatSpace), "items are what is unfolded"
+                found.append(Limit(most, factor.space, None if join is None else join.columns[number]))
+        return found
+
+    def _add_readers(self) -> None:
+        """Tells dynamic blocks who reads their items while they produce; each learns what that depends on."""
+        above: list[frozenset[int]] = []
+        for block in self.blocks:
+            upstreams = frozenset(edge.upstream for edge in block.plan.edges)
+            above.append(upstreams.union(*(above[number] for number in upstreams)))
+        for producer in self.blocks:
+            for downstream in producer.downstream if not producer.plan.batch_mode else ():
+                block = downstream.block
+                gates = {edge.upstream for edge in block.plan.edges if not edge.iterates}
+                waits_for_all = any(producer.number in above[number] for number in gates)
+                if downstream.link is not Link.ITEMS or waits_for_all:
+                    continue
+                join = block.join
+                block.read_from(producer, None if join is None else join.columns[downstream.factor or 0])
+                producer.leads_to_reading |= above[block.number] | {block.number}
 
     def _add_fold(self, block: BlockState, levels: int | None, number: int | None = None) -> FoldState:
         if levels is not None:

@@ -18,7 +18,7 @@ from collections import deque
 from refold.errors import ProtocolError
 from refold.scheduler.blocks import BROKEN, VERDICT, BlockState, Downstream, Link, Verdict
 from refold.scheduler.commands import Command, Record
-from refold.scheduler.events import OPEN, Wait
+from refold.scheduler.events import OPEN, ItemsArrived, Wait
 from refold.scheduler.folds import COMPLETE, FoldState
 from refold.scheduler.joins import JoinSpace
 from refold.scheduler.judging import Judging
@@ -59,6 +59,8 @@ class Unfolding:
                 fix="This is a defect of Refold; please report it with the run's folder.",
             )
         block.move(start, stop, old, new)
+        if block.keeps_account:
+            block.account(start, stop, old, new)
 
     def end(self, block: BlockState, start: int, stop: int, old: Status, new: Status) -> None:
         """A range reaches its last status: it is recorded, and its downstreams will be told."""
@@ -110,9 +112,10 @@ class Unfolding:
         return seen
 
     def _tell_of_producers(self, block: BlockState, items: ItemSpace, start: int, stop: int, verdict: Verdict) -> None:
-        for run in range(start, stop) if block.granted or block.unopened else ():
-            block.granted.pop(run, None)
-            block.paused.discard(run)
+        assert block.supply is not None, "a dynamic block has one"
+        supply = block.supply
+        for run in range(start, stop) if supply.credits or block.unopened else ():
+            supply.over(run)
             for low, high in block.unopened.pop(run, ()):
                 self._resolve_items(block, low, high, Verdict.FAILED if run in block.doomed else verdict)
         if verdict is Verdict.FAILED and items.size:
@@ -227,14 +230,21 @@ class Unfolding:
             self.grow(join, join.size - start)
         return stretches
 
-    def arrive(self, block: BlockState, run: int, start: int, stop: int, size: int, waits: tuple[Wait, ...]) -> None:
+    def arrive(self, block: BlockState, event: ItemsArrived) -> None:
         """A producing run gave items."""
-        if block.items is None or block.items.arrived_from(run) != start or block.status[run] != Status.QUEUED:
+        run, start, stop = event.run, event.start, event.stop
+        supply = block.supply
+        if supply is None or block.items is None or block.items.arrived_from(run) != start:
             raise ProtocolError(f"{block.plan.uuid}, run {run}: items {start} to {stop} out of turn")
-        first = block.items.grow(run, start, stop, size)
+        if block.status[run] != Status.QUEUED:
+            raise ProtocolError(f"{block.plan.uuid}, run {run}: items {start} to {stop}, but it does not produce")
+        if len(event.groups) != (stop - start if block.plan.group_limit is not None else 0):
+            raise ProtocolError(f"{block.plan.uuid}, run {run}: {len(event.groups)} groups of {stop - start} items")
+        first = block.items.grow(run, start, stop, event.groups)
         last = first + stop - start
+        supply.arrive(run, stop - start, event.size)
         self.grow(block.items, stop - start)
-        for wait in waits:
+        for wait in event.waits:
             self._wait(block, run, start, wait)
         if run in block.doomed:
             self.doom(block.items, ((first, last),))
@@ -317,6 +327,8 @@ class Unfolding:
         settled = [block for block in state.unsettled if self._is_settled(block)]
         for block in settled:
             block.settled = True
+            if block.supply is not None:
+                block.supply.end()
         if settled:
             state.unsettled = [block for block in state.unsettled if not block.settled]
         for block in settled:

@@ -42,8 +42,10 @@ class Draft:
     """Seconds between two askings; None for a block that is not a sensor."""
     concurrency_limit: int | None = None
     width: int = 1
+    rate: float | None = None
     buffer_items: int = 1000
     buffer_bytes: int = 64 * 2**20
+    group_limit: int | None = None
 
 
 def draft_plan(*drafts: Draft, concurrency_limit: int | None = None) -> Plan:
@@ -83,6 +85,8 @@ def draft_plan(*drafts: Draft, concurrency_limit: int | None = None) -> Plan:
                 sensor_interval=draft.sensor_interval,
                 concurrency_limit=draft.concurrency_limit,
                 width=draft.width,
+                rate=draft.rate,
+                group_limit=draft.group_limit,
                 buffer_items=draft.buffer_items,
                 buffer_bytes=draft.buffer_bytes,
             )

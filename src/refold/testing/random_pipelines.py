@@ -108,6 +108,8 @@ def random_draft(above: Sequence[Draft], taste: Taste, chance: random.Random) ->
         width=chance.randint(2, 4) if chance.random() < 0.2 else 1,
         buffer_items=chance.choice((1, 2, 3, 6, 1000)),
         buffer_bytes=chance.choice((2000, 64 * 2**20)),
+        rate=chance.choice((0.5, 3.0, 40.0, 150.0, 900.0)) if chance.random() < 0.15 else None,
+        group_limit=chance.randint(1, 3) if dynamic and chance.random() < 0.3 else None,
     )
 
 

@@ -17,6 +17,7 @@ from refold.scheduler.events import Event, Folded, ItemsArrived, Outcome, Produc
 from refold.scheduler.plan import EdgeKind, Plan
 from refold.scheduler.ranges import count, numbers
 from refold.scheduler.status import TERMINAL, Status
+from refold.testing.flow_referee import FlowReferee
 from refold.testing.fold_referee import FoldReferee
 from refold.testing.machine import Machine, demand
 from refold.testing.naive import Observation, Seen
@@ -79,11 +80,14 @@ class Referee:
     ledger: _Ledger = field(init=False)
     positions: Positions = field(init=False)
     folds: FoldReferee = field(init=False)
+    flow: FlowReferee = field(init=False)
     now: float = 0.0
     cancelled: bool = False
     end: End | None = None
     in_flight: Counter[int] = field(default_factory=Counter)
     """Runs handed out and not yet back, paused producers left out, by block."""
+    _waits: bool = False
+    """Whether items have named runs that theirs wait for."""
 
     def __post_init__(self) -> None:
         plan = self.script.plan
@@ -92,6 +96,7 @@ class Referee:
         self.ledger = _Ledger(plan)
         self.positions = Positions(plan, self.ledger)
         self.folds = FoldReferee(plan, self.machine, self.positions)
+        self.flow = FlowReferee(self.script, self.positions)
 
     def name(self, block: int, run: int) -> str:
         """The run as people know it."""
@@ -120,6 +125,7 @@ class Referee:
     def hand_out(self, batch: RunBatch) -> list[Handed]:
         """The batch as an executor takes it; raises FoulError where a run of it may not start now."""
         handed = [self._hand_out_run(batch, run) for run in numbers(batch.runs)]
+        self.flow.hand_out(batch, [self.runs[batch.block][run].key for run in numbers(batch.runs)])
         block = self.script.plan.blocks[batch.block]
         demand(1 <= batch.width <= block.width, f"{block.uuid}: width {batch.width}")
         self._demand_limits(batch.block)
@@ -130,10 +136,23 @@ class Referee:
         run = self.runs[pull.block][pull.run]
         name = self.name(pull.block, pull.run)
         demand(run.in_flight, f"{name}: pulled, but it does not produce")
-        demand(pull.items > 0 or pull.size > 0, f"{name}: pulled for nothing")
+        demand(pull.items > 0 and pull.size > 0, f"{name}: pulled for nothing")
+        if pull.block in self.flow.buffers:
+            self.flow.buffers[pull.block].pull(pull, run.key, hopeless=self._is_hopeless(pull.block))
         self.in_flight[pull.block] += run.paused
         run.paused = False
         self._demand_limits(pull.block)
+
+    def _is_hopeless(self, dynamic: int) -> bool:
+        """Whether no run is under way, or waits for a timer, after which an item of a dynamic block may be read."""
+        blocks = range(len(self.runs)) if self._waits else self.flow.buffers[dynamic].closure
+        waiting = (
+            run
+            for block in blocks
+            for run in self.runs[block].values()
+            if run.not_before > self.now and run.key not in self.ledger.recorded[block]
+        )
+        return not any(self.in_flight[block] for block in blocks) and next(waiting, None) is None
 
     def _demand_limits(self, number: int) -> None:
         block = self.script.plan.blocks[number]
@@ -261,6 +280,7 @@ class Referee:
             if run.outcome is None:
                 self._demand_cause(record, name, run)
             recorded[run.key] = record.status
+            self.flow.read(record.block, run.key)
             if record.status in COMPLETE:
                 self.ledger.values[record.block][run.key] = self.script.output(record.block, run.key, run.inputs)
             self.positions.forget()
@@ -314,11 +334,16 @@ class Referee:
             case ItemsArrived():
                 key = self.runs[event.block][event.run].key
                 self.ledger.arrived[event.block][key] = event.stop
+                self._waits = self._waits or bool(event.waits)
+                if event.block in self.flow.buffers:
+                    self.flow.buffers[event.block].arrive(key, event.start, event.stop, event.size)
                 self.positions.forget()
             case ProducerPaused():
                 run = self.runs[event.block][event.run]
                 self.in_flight[event.block] -= 1
                 run.paused = True
+                if event.block in self.flow.buffers:
+                    self.flow.buffers[event.block].lent[run.key].paused = True
             case RunsFinished():
                 for number, outcome in zip(numbers(event.runs), event.outcomes, strict=True):
                     self._come_back(event.block, number, Outcome(outcome))
@@ -331,6 +356,7 @@ class Referee:
         run.in_flight = False
         self.in_flight[block] -= not run.paused
         run.paused = False
+        self.flow.over(block, run.key)
         if outcome is Outcome.FAILED:
             # What its script does not say was the loss of its worker.
             run.deaths += run.attempt is None or run.attempt.outcome is not Outcome.FAILED

@@ -19,6 +19,7 @@ from refold.scheduler.plan import Edge, EdgeKind, Plan, PlannedBlock
 Value = None | bool | str | tuple["Value", ...]
 """What a run returns: text that names its maker, a list of such (as a tuple), None, or the answer of a `-> bool`."""
 
+_VALUES = 3  # how many different ones items have, where nothing is said
 _READABLE = 60  # characters of inputs; longer ones are shown by their digest
 
 
@@ -73,6 +74,8 @@ class Act:
     """Whether a dynamic run returns a list: all its items arrive together, however small its credit."""
     waits: tuple[Wait, ...] = ()
     """What the children at a dynamic run's items wait for, once all of them are there; none of it OPEN."""
+    values: tuple[str, ...] = ()
+    """What a dynamic run's items have that `limit_by` asks for, item by item; where it says nothing, some value."""
 
     def attempt(self, failures: int) -> Attempt:
         """What it does after this many failed attempts."""
@@ -159,6 +162,14 @@ class Script:
                 elif place:
                     waits[Wait(item, awaited, chance.choice(order[:place]))] = None
         return tuple(sorted(waits, key=lambda wait: wait.item))
+
+    def value(self, block: int, key: Key, item: int) -> str:
+        """What an item of a dynamic run has that `limit_by` asks for."""
+        values = self.act(block, key).values
+        if item < len(values):
+            return values[item]
+        name = f"{self.seed}/{self.plan.blocks[block].uuid}/{key}/{item}"
+        return f"value {hashlib.blake2b(name.encode(), digest_size=1).digest()[0] % _VALUES}"
 
     def sources(self, block: int, key: Key) -> tuple[Source, ...]:
         """Where the inputs of a run come from, edge by edge: each takes its part of the key (design 2.3)."""

@@ -109,6 +109,10 @@ class ScriptedExecutor:
         """A pipeline run begins."""
         self._tasks[context.run] = tasks
 
+    def workers(self) -> int:
+        """How many workers there are."""
+        return self._workers.slots
+
     def free_slots(self) -> int:
         """How many batches could be taken."""
         return self._workers.free

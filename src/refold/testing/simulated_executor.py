@@ -7,6 +7,7 @@ workers, hands back what it has not begun, and on an interrupt lets some runs fi
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass, field
 
@@ -42,11 +43,19 @@ class Task:
     current: list[Handed] = field(default_factory=list)
     """Under way, at most `width`."""
 
+    def begin(self) -> list[Handed]:
+        """Begins as many as may be under way; those."""
+        begun = self.waiting[: self.width - len(self.current)]
+        del self.waiting[: len(begun)]
+        self.current += begun
+        return begun
+
 
 @dataclass(slots=True)
 class _Credit:
     items: int
-    size: int
+    size: float
+    """Bytes."""
 
 
 @dataclass(slots=True)
@@ -64,13 +73,15 @@ class SimulatedExecutor:
     resuming: list[Handed] = field(default_factory=list)
     """Paused producers that were given credit and wait for a worker."""
     interrupted: bool = False
+    begun: list[Handed] = field(default_factory=list)
+    """Runs that have begun, each time that they did; whoever counts them empties the list."""
     _given: dict[tuple[int, int], int] = field(default_factory=dict)
     """Items that arrived of each run; a new attempt gives the same ones again, which is not reported."""
     _credit: dict[tuple[int, int], _Credit] = field(default_factory=dict)
 
     @property
     def free(self) -> int:
-        """How many batches it could take."""
+        """How many batches it could take: as many as workers have nothing to do."""
         return 0 if self.interrupted else max(0, self._idle - len(self.resuming))
 
     @property
@@ -85,8 +96,10 @@ class SimulatedExecutor:
     def take(self, batch: RunBatch, runs: list[Handed]) -> None:
         """Give a batch to a worker; `runs` are those of the batch, in its order."""
         for handed in runs:
-            self._credit[handed.block, handed.run] = _Credit(batch.credit, batch.credit_bytes)
-        self.tasks.append(Task(batch.block, batch.width, runs))
+            self._credit[handed.block, handed.run] = _Credit(batch.credit, batch.credit_bytes or math.inf)
+        task = Task(batch.block, batch.width, list(runs))
+        self.begun += task.begin()
+        self.tasks.append(task)
 
     def take_fold(self, fold: Fold) -> None:
         """Give a fold to a worker."""
@@ -98,10 +111,7 @@ class SimulatedExecutor:
 
     def pull(self, pull: Pull) -> None:
         """Let a producer go on."""
-        credit = self._credit[pull.block, pull.run]
-        credit.items += pull.items
-        # Bytes are known only once an item is there: what it took over its credit is not held against the next.
-        credit.size = max(0, credit.size) + pull.size
+        self._credit[pull.block, pull.run] = _Credit(pull.items, pull.size)
         for handed in self.paused:
             if (handed.block, handed.run) == (pull.block, pull.run):
                 self.paused.remove(handed)
@@ -174,8 +184,7 @@ class SimulatedExecutor:
         """Some runs, until there is something that must be said at once."""
         done: list[tuple[Handed, Outcome]] = []
         for _ in range(self.chance.randint(1, 6)):
-            while task.waiting and len(task.current) < task.width:
-                task.current.append(task.waiting.pop(0))
+            self.begun += task.begin()
             if not task.current:
                 break
             handed = self.chance.choice(task.current)
@@ -204,11 +213,14 @@ class SimulatedExecutor:
     def _give(self, task: Task, handed: Handed) -> ExecutorEvent:
         credit = self._credit[handed.block, handed.run]
         left = self._left(handed)
-        count = left if handed.act.at_once else min(self.chance.randint(1, left), credit.items)
-        if not handed.act.at_once and (count <= 0 or credit.size <= 0):
-            return self._pause(task, handed)
-        start = handed.attempt.items - left
-        size = count * self.chance.choice((10, 1000, 1_000_000))
+        count, size = left, self.chance.choice((10, 1000, 1_000_000))
+        if not handed.act.at_once:
+            count = min(self.chance.randint(1, left), credit.items)
+            if count <= 0 or credit.size <= 0:
+                return self._pause(task, handed)
+            if count * size > credit.size:  # bytes are known only once an item is there: the last one may exceed them
+                count = -(-int(credit.size) // size)
+        start, size = handed.attempt.items - left, count * size
         credit.items -= count
         credit.size -= size
         self._given[handed.block, handed.run] = start + count

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from refold.model.block import Join
 from refold.scheduler.commands import Command, FinishRun, Fold, Interrupt, Pull, Record, RunBatch, StartTimer
@@ -58,6 +58,8 @@ class Simulation:
     _executor: SimulatedExecutor = field(init=False)
     _referee: Referee = field(init=False)
     _timers: list[tuple[float, int]] = field(default_factory=list)
+    _values: dict[int, dict[str, int]] = field(default_factory=dict)
+    """By dynamic block: the values of its items, numbered as they turned up."""
     _events: int = 0
     _cancel_at: int | None = None
 
@@ -101,7 +103,10 @@ class Simulation:
             return False
         most = self._chance.choice((1, 3, 100))
         sizes = tuple(self._chance.randint(1, most) for _ in self.script.plan.blocks)
-        return bool(self._send(SlotsFree(self._chance.randint(1, free), sizes)))
+        slots = self._chance.randint(1, free)
+        # A worker that has a batch may be given another one ahead; but not for ever all of them have one.
+        idle = self._chance.randint(0, slots) if self._executor.busy else slots
+        return bool(self._send(SlotsFree(slots, sizes, self._referee.now, idle)))
 
     def _next_event(self) -> Event | None:
         if self._executor.busy and self._chance.random() < 0.9:
@@ -110,7 +115,22 @@ class Simulation:
             self._referee.now = max(self._referee.now, self._timers[0][0])
         if self._timers and self._timers[0][0] <= self._referee.now:
             return TimerFired(heapq.heappop(self._timers)[1])
-        return self._executor.step()
+        event = self._executor.step()
+        self._hear_of_begun()
+        return self._with_groups(event) if isinstance(event, ItemsArrived) else event
+
+    def _hear_of_begun(self) -> None:
+        for handed in self._executor.begun:
+            self._referee.flow.begin(handed.block, self._referee.now)
+        self._executor.begun.clear()
+
+    def _with_groups(self, event: ItemsArrived) -> ItemsArrived:
+        """With the numbers of the values that the items have, where the scheduler is to know them."""
+        if self.script.plan.blocks[event.block].group_limit is None:
+            return event
+        key, numbered = self.machine.key(event.block, event.run), self._values.setdefault(event.block, {})
+        values = [self.script.value(event.block, key, item) for item in range(event.start, event.stop)]
+        return replace(event, groups=[numbered.setdefault(value, len(numbered)) for value in values])
 
     def _send(self, event: Event) -> list[Command]:
         self._events += 1
@@ -131,6 +151,7 @@ class Simulation:
         match command:
             case RunBatch():
                 self._executor.take(command, self._referee.hand_out(command))
+                self._hear_of_begun()
             case Fold():
                 self._referee.folds.judge(command)
                 self._executor.take_fold(command)
@@ -203,7 +224,11 @@ def describe_block(script: Script, block: PlannedBlock) -> str:
     if axes:
         words.append(f"axes {', '.join(axes)}")
     if block.dynamic:
-        words.append(f"dynamic{' batch' if block.batch_mode else ''} buffer {block.buffer_items}")
+        words.append(f"dynamic{' batch' if block.batch_mode else ''} buffer {block.buffer_items}, {block.buffer_bytes}")
+    if block.group_limit is not None:
+        words.append(f"{block.group_limit} at once of a value")
+    if block.rate is not None:
+        words.append(f"{block.rate:g} a second")
     if block.sensor_interval is not None:
         words.append(f"sensor every {block.sensor_interval}")
     if block.tolerance is not None:

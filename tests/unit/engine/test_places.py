@@ -11,6 +11,7 @@ from refold.model.keys import encode_key
 from refold.ports.output_store import ChunkRef
 from refold.scheduler.decide import decide
 from refold.scheduler.events import ItemsArrived, RunsFinished, RunStarted, SlotsFree
+from refold.scheduler.ranges import gather
 from refold.scheduler.state import State
 from refold.testing.drafts import Draft, draft_plan
 
@@ -25,7 +26,7 @@ def test_spans_name_the_record_of_each_number_in_order(puts: list[Put], wanted: 
     for start, length, chunk, first in puts:
         places.put(start, start + length, chunk, first)
         model |= {start + at: (REFS[chunk], first + at) for at in range(length)}
-    spans = places.spans(number for number in wanted if places.knows(number))
+    spans = places.spans(gather(wanted))
     named = [(span.chunk, position) for span in spans for position in range(span.start, span.stop)]
     assert named == [model[number] for number in wanted if number in model]
 
@@ -33,7 +34,7 @@ def test_spans_name_the_record_of_each_number_in_order(puts: list[Put], wanted: 
 def test_neighbours_in_one_chunk_are_one_span() -> None:
     places = Places(Chunks(REFS))
     places.put(0, 100_000, 1, 7)
-    assert [tuple(span) for span in places.spans(range(100_000))] == [(REFS[1], 7, 100_007)]
+    assert [tuple(span) for span in places.spans(((0, 100_000),))] == [(REFS[1], 7, 100_007)]
 
 
 def test_a_chunk_that_is_known_keeps_its_number() -> None:

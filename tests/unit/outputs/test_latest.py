@@ -6,6 +6,8 @@ import json
 import os
 import pickle
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -116,19 +118,30 @@ def test_an_output_that_does_not_fit_leaves_the_one_before(
     store: FileOutputStore, latest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(store, ("before", "and before"))
-    write = Path.write_bytes
+    opened: Any = Path.open
 
-    def full(self: Path, data: bytes) -> int:
-        if self.name.startswith(".output_1"):
-            write(self, data[:3])
-            raise OSError(28, "No space left on device")
-        return write(self, data)
+    def full(self: Path, mode: str = "r") -> Any:
+        return opened(Path("/dev/full") if self.name.startswith(".output_1") else self, mode=mode)
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(Path, "open", full)
     with pytest.raises(StoreError, match="No space left"):
         publish(store, ("after", "and after", 3))
     assert names(latest / "load_data") == ["output_0.json", "output_1.json"]
     assert read_latest(latest, "load_data") == "before"
+
+
+def test_a_list_of_frames_is_a_pickle_that_any_python_reads(store: FileOutputStore, latest: Path) -> None:
+    """Written frame by frame, and items that are pickles as they lie; whoever opens the file has no Refold."""
+    frames = [pd.DataFrame({"a": [1, 2]}), pl.DataFrame({"b": ["x"]}), {3}, {"plain": None}]
+    publish(store, frames)
+    builder = store.builder("items")
+    for frame in frames:
+        builder.add_item(Item(frame, None))
+    store.publish_latest_items("load_items", [builder.publish()])
+    code = "import pickle, sys; print(pickle.load(open(sys.argv[1], 'rb')))"
+    for block in ("load_data", "load_items"):
+        command = [sys.executable, "-I", "-c", code, str(latest / block / "output_0.pkl")]
+        assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == f"{frames}\n"
 
 
 def test_two_runs_that_end_at_once_leave_the_output_of_one(tmp_path: Path, latest: Path) -> None:

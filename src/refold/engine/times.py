@@ -1,0 +1,47 @@
+"""When runs began and ended, as reports tell it: columns, which become rows as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from refold.scheduler.ranges import Ranges, numbers
+
+Moments = tuple[float | None, float | None]
+"""When a run began and ended; None where nobody knows."""
+
+
+class Times:
+    """The times of some runs of one block: those of a report, and of single runs."""
+
+    def __init__(self, ranges: Ranges = (), started: Sequence[float] = (), ended: Sequence[float] = ()) -> None:
+        """Times of the runs in `ranges`, one each, in their order."""
+        self._ranges = ranges
+        self._started = started
+        self._ended = ended
+        self._single: dict[int, Moments] = {}
+        self._looked_up = False
+
+    def __bool__(self) -> bool:
+        return bool(self._ranges or self._single)
+
+    def put(self, run: int, moments: Moments) -> None:
+        """The times of one run more."""
+        self._single[run] = moments
+
+    def columns(self, start: int, stop: int) -> tuple[Sequence[float], Sequence[float]] | None:
+        """When the runs `start` to `stop` began and ended; None unless the report tells of them one after the other."""
+        before = 0
+        for low, high in self._ranges:
+            if low <= start and stop <= high:
+                at, until = before + start - low, before + stop - low
+                return self._started[at:until], self._ended[at:until]
+            before += high - low
+        return None
+
+    def each(self, runs: Sequence[int], unknown: Moments) -> list[Moments]:
+        """The times of each of these runs; `unknown` for those of which nothing is told."""
+        if not self._looked_up:
+            self._looked_up = True
+            told = zip(self._started, self._ended, strict=True)
+            self._single.update(zip(numbers(self._ranges), told, strict=True))
+        return [self._single.get(run, unknown) for run in runs]

@@ -1,0 +1,127 @@
+"""The workers of a pool: they come when work waits, and go when there has been none for a while."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from itertools import count
+
+from refold.executors.paces import Paces
+from refold.executors.spawned_worker import Spawner
+from refold.executors.worker_process import WorkerProcess
+from refold.model.keys import RunId
+
+MUCH = 256 * 2**20
+"""Bytes that a worker may keep, beyond what it began with, without being replaced."""
+_MORE = 1.5
+"""By how much more than others of its kind a worker must keep to be replaced."""
+
+
+class Crew:
+    """Between `minimum` and `maximum` workers."""
+
+    def __init__(self, minimum: int, maximum: int, idle_seconds: float) -> None:
+        """`idle_seconds`: after how long a worker without work goes, beyond the minimum."""
+        self.maximum = max(1, maximum)
+        self.minimum = min(minimum, self.maximum)
+        self.workers: list[WorkerProcess] = []
+        self._leaving: list[WorkerProcess] = []
+        self._idle_seconds = idle_seconds
+        self._names = (f"{secrets.token_hex(3)}-{number}" for number in count(1))
+        self._spawner = Spawner()
+        self._paces = Paces()
+        self._usual: dict[object, int] = {}
+        """By code: bytes that its workers come to keep, one like the other: a model, a cache."""
+        self._past_seconds = 0.0
+
+    @property
+    def unborn(self) -> int:
+        """How many workers could be started."""
+        return max(0, self.maximum - len(self.workers))
+
+    @property
+    def is_working(self) -> bool:
+        """Whether some worker has something to do."""
+        return any(worker.load for worker in self.workers)
+
+    @property
+    def worker_seconds(self) -> float:
+        """How long all workers have been there, taken together; those that have gone until they went."""
+        now = time.monotonic()
+        return self._past_seconds + sum(now - each.started_at for each in (*self.workers, *self._leaving))
+
+    def start(self, code: object, *, cautious: bool) -> WorkerProcess:
+        """Another worker; one that does nothing makes room for it. Raises RefoldError when the system has no process.
+
+        Where all hold something there is one too many for a while: what they hold must not wait for it.
+        """
+        if not self.unborn:
+            for worker in self.workers:
+                if not worker.held:
+                    self.retire(worker)
+                    break
+        worker = WorkerProcess(self._spawner, next(self._names), code, self._paces, cautious=cautious)
+        self.workers.append(worker)
+        return worker
+
+    def retire(self, worker: WorkerProcess) -> None:
+        """It holds nothing: it is to end."""
+        self.workers.remove(worker)
+        worker.close()
+        self._leaving.append(worker)
+
+    def retire_all_idle(self) -> None:
+        """All workers that hold nothing are to end."""
+        for worker in tuple(self.workers):
+            if not worker.held:
+                self.retire(worker)
+
+    def retire_keepers(self) -> None:
+        """Memory is wanted: workers that hold nothing, but keep much, are to end."""
+        for worker in tuple(self.workers):
+            if not worker.held and worker.kept:
+                self.retire(worker)
+
+    def forget_run(self, run: RunId) -> None:
+        """A pipeline run is over."""
+        self._paces.forget(run)
+
+    def remove(self, worker: WorkerProcess) -> None:
+        """It has ended."""
+        self.workers.remove(worker)
+        self._past_seconds += time.monotonic() - worker.started_at
+        worker.close()
+
+    def shrink(self, now: float) -> None:
+        """Workers that had nothing to do for a while go, and those that keep much memory."""
+        for worker in tuple(self.workers):
+            if worker.held or not worker.ready:
+                continue
+            if self.is_swollen(worker):
+                self._usual[worker.code] = worker.kept
+                self.retire(worker)
+            elif len(self.workers) > self.minimum and now - worker.idle_since > self._idle_seconds:
+                self.retire(worker)
+        for worker in tuple(self._leaving):
+            if worker.process.has_ended():
+                self._leaving.remove(worker)
+                self._past_seconds += now - worker.started_at
+
+    def is_swollen(self, worker: WorkerProcess) -> bool:
+        """Whether it keeps much more memory than those before it: what all come to keep, their blocks need."""
+        return worker.kept > max(MUCH, _MORE * self._usual.get(worker.code, 0))
+
+    def kill(self) -> None:
+        """Ends all at once. From a signal handler."""
+        for worker in (*self.workers, *self._leaving):
+            worker.process.kill()
+
+    def close(self, patience: float) -> None:
+        """Ends all: they go when their sockets close, or are killed after so many seconds."""
+        for worker in tuple(self.workers):
+            self.retire(worker)
+        for worker in self._leaving:
+            worker.reap(patience)
+            self._past_seconds += time.monotonic() - worker.started_at
+        self._leaving.clear()
+        self._spawner.close()

@@ -1,0 +1,70 @@
+"""Runs that complete one right after the other, noted without a lock by the one thread that executes them.
+
+There may be a million. A run is noted in three steps, the last of which makes it count; whoever publishes takes what
+counts, in whichever thread. Each step of both is one call into C, during which the interpreter changes no thread.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from typing import NamedTuple
+
+
+class Noted(NamedTuple):
+    """Runs that were taken out of a stretch, as columns."""
+
+    start: int
+    """Position of the first."""
+    stop: int
+    texts: list[bytes]
+    lengths: list[int]
+    started: array[float]
+    """Seconds since the epoch; so is `ended`."""
+    ended: array[float]
+
+
+class Stretch:
+    """The runs from one position on: their outputs, and when each ended, which is when the next one began."""
+
+    __slots__ = ("began", "due", "ended", "lengths", "position", "texts")
+
+    texts: list[bytes]
+    """Each output, as JSON; added first."""
+    lengths: list[int]
+    """Of each that is a list how many elements it has, else NO_LIST."""
+    ended: list[float]
+    """When (monotonic) each ended; added last."""
+    position: int
+    """Of the first run in it, or of the next one."""
+    began: float
+    """When (monotonic) that one began."""
+    due: float
+    """When (monotonic) who notes runs is to ask the reporter whether they are to be published."""
+
+    def __init__(self) -> None:
+        self.texts = []
+        self.lengths = []
+        self.ended = []
+        self.position = 0
+        self.began = self.due = 0.0
+
+    def go_on(self, position: int, began: float) -> None:
+        """Nothing is in it; this is the next run, which began then."""
+        del self.texts[:], self.lengths[:]  # of a run whose noting was interrupted
+        self.position = position
+        self.began = began
+
+    def take(self) -> Noted | None:
+        """Takes what counts; None where nothing does."""
+        count = len(self.ended)
+        if not count:
+            return None
+        texts, lengths, ended = self.texts[:count], self.lengths[:count], self.ended[:count]
+        del self.texts[:count], self.lengths[:count], self.ended[:count]
+        since_epoch = time.time() - time.monotonic()
+        times = array("d", map(since_epoch.__add__, (self.began, *ended)))
+        start = self.position
+        self.position += count
+        self.began = ended[-1]
+        return Noted(start, self.position, texts, lengths, times[:-1], times[1:])
