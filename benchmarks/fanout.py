@@ -15,12 +15,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.measurement import OWN_MEMORY, STARTED, TREE_MEMORY, WHOLE, Measurement, print_all
+from benchmarks.measurement import FLOOR, OWN_MEMORY, REFOLD, STARTED, TREE_MEMORY, WHOLE, Measurement, print_all
 from benchmarks.whole_process import refold, watched
 from refold.model.pipeline import Pipeline
 from refold.model.project import Project
-
-FLOOR, REFOLD = "floor", "Refold"
 
 _SPAN = (
     "select max(completed_at) - min(started_at) from block_run"

@@ -1,8 +1,9 @@
 """How soon a child begins after its item was yielded, on an idle pool: `python -m benchmarks.latency`.
 
 A generator yields every 20 to 50 milliseconds; each item carries the moment of its `yield`, and the child notes the
-moment of its first line. Three blocks: a child, a child of the child, and a fold over them. Beside it, how long a
-message takes there and back between two processes that do nothing else, as often as items come.
+moment of its first line. Below the child there is a child of its own, and one that reads all of those. Between its
+items one generator waits, and another computes, so that it keeps its interpreter and a core to itself. Beside it, how
+long a message takes there and back between two processes that do nothing else, as often as items come.
 """
 
 from __future__ import annotations
@@ -27,11 +28,21 @@ import random
 import time
 
 
+def wait(seconds):
+    time.sleep(seconds)
+
+
+def compute(seconds):
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        pass
+
+
 @data_loader
 def load(*args, **kwargs):
     chance = random.Random(1)
     for _ in range({items}):
-        time.sleep(chance.uniform(0.020, 0.050))
+        {pause}(chance.uniform({shortest}, {longest}))
         yield {{"yielded": time.time_ns()}}
 """
 _CHILD = """
@@ -51,20 +62,26 @@ def grandchild(item):
     return {**item, "followed": time.time_ns()}
 """
 _EXPORTER = """
+import time
+
+
 @data_exporter
 def export(rows, *args):
-    return {name: [row[name] for row in rows] for name in ("yielded", "began", "followed")}
+    began = time.time_ns()
+    return {"read": [began], **{name: [row[name] for row in rows] for name in ("yielded", "began", "followed")}}
 """
-_LONGEST_PAUSE = 0.050
-_SHORTEST_PAUSE = 0.020
+_PAUSES = {"wait": "waits", "compute": "computes"}
+"""What a generator does between its items."""
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.020, 0.050
 
 
-def write_project(folder: Path, items: int) -> Project:
+def write_project(folder: Path, items: int, pause: str) -> Project:
     """A project with the benchmark's pipeline."""
     project = Project.init(folder)
     pipeline = Pipeline.create("latency", project)
     dynamic, reduce = {"dynamic": True}, {"reduce_output": True}
-    pipeline = pipeline.add_block("load", "data_loader", configuration=dynamic, content=_LOADER.format(items=items))
+    loader = _LOADER.format(items=items, pause=pause, shortest=_SHORTEST_PAUSE, longest=_LONGEST_PAUSE)
+    pipeline = pipeline.add_block("load", "data_loader", configuration=dynamic, content=loader)
     pipeline = pipeline.add_block("child", "transformer", upstream=["load"], content=_CHILD)
     pipeline = pipeline.add_block(
         "grandchild", "transformer", upstream=["child"], configuration=reduce, content=_GRANDCHILD
@@ -73,16 +90,16 @@ def write_project(folder: Path, items: int) -> Project:
     return project
 
 
-def waits_of_children(items: int, workers: int) -> tuple[list[float], list[float]]:
-    """Milliseconds from each `yield` to its child's first line, and from there to its grandchild's."""
+def moments(items: int, workers: int, pause: str) -> dict[str, list[int]]:
+    """When (nanoseconds since the epoch) each item was yielded, when its child began, when that one's child did, and
+    when all of them were read."""
     with tempfile.TemporaryDirectory(prefix="latency-") as folder:
-        project = write_project(Path(folder) / "project", items)
+        project = write_project(Path(folder) / "project", items, pause)
         refold("run", str(project.path), "latency", "--json", "--workers", str(workers))
         columns = read_latest(project.data_folder / "latency", "export")
     assert isinstance(columns, dict)
-    yielded, began, followed = columns["yielded"], columns["began"], columns["followed"]
-    assert len(yielded) == items
-    return _milliseconds(yielded, began), _milliseconds(began, followed)
+    assert len(columns["yielded"]) == items
+    return columns
 
 
 def _milliseconds(starts: Sequence[int], stops: Sequence[int]) -> list[float]:
@@ -114,20 +131,28 @@ def _echo(_far: Connection, near: Connection) -> None:
 
 
 def measure(items: int = 500, workers: int = 2) -> list[Measurement]:
-    """The bare round trip, then both waits, in milliseconds, one value each."""
+    """The bare round trip, then for both generators the waits of children, in milliseconds."""
     trips = round_trips(items // 2)
-    children, grandchildren = waits_of_children(items, workers)
+    found: list[Measurement] = []
+    for pause, does in _PAUSES.items():
+        at = moments(items, workers, pause)
+        found += [
+            _measurement(f"a generator {does}: `yield` to its child's first line", at["yielded"], at["began"]),
+            _measurement("  from there to the first line of that one's child", at["began"], at["followed"]),
+            _measurement(
+                "  from the last of these to the first line of what reads all", at["followed"][-1:], at["read"]
+            ),
+        ]
     trips += round_trips(items // 2)
-    return [
-        _measurement("a bare message there and back", trips),
-        _measurement("from `yield` to the first line of the item's child", children),
-        _measurement("from there to the first line of its own child", grandchildren),
-    ]
+    return [_told("a bare message there and back", trips), *found]
 
 
-def _measurement(name: str, values: Sequence[float]) -> Measurement:
-    ordered = sorted(values)
-    late = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+def _measurement(name: str, starts: Sequence[int], stops: Sequence[int]) -> Measurement:
+    return _told(name, _milliseconds(starts, stops))
+
+
+def _told(name: str, values: Sequence[float]) -> Measurement:
+    late = sorted(values)[min(len(values) - 1, int(len(values) * 0.99))]
     return Measurement(name, "ms", tuple(values), f"99 in 100 within {late:.3g} ms")
 
 

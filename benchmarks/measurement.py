@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Self, cast
 
+FLOOR, REFOLD = "floor", "Refold"
+"""Two of the systems that a fan-out is measured in."""
 WHOLE = "whole process"
 """Name of a fan-out's seconds from the start of its process to the end."""
 STARTED = "once started"

@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.fanout import FLOOR, REFOLD
-from benchmarks.measurement import STARTED, WHOLE, Measurement
+from benchmarks.measurement import FLOOR, REFOLD, STARTED, WHOLE, Measurement
 from benchmarks.result import Result
 
 _COLOURS = {FLOOR: "#808080", REFOLD: "#c1121f"}

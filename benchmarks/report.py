@@ -29,8 +29,8 @@ Rows = list[list[str]]
 
 
 def figure(value: float) -> str:
-    """Three digits that count; whole numbers above a hundred: `0.0123`, `1.23`, `12.3`, `123`, `1,234`."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    """Three digits that count; whole numbers from a hundred on: `0.0123`, `1.20`, `12.3`, `123`, `1,234`."""
+    return f"{value:,.0f}" if abs(value) >= 99.95 else f"{value:#.3g}"
 
 
 def spread(values: Sequence[float], middle: float) -> str:
@@ -110,7 +110,7 @@ def _aligned(rows: Rows, left: set[int]) -> list[str]:
 def _failures(result: Result) -> Iterator[str]:
     for section in result.sections:
         if section.failure:
-            yield f"\nNot measured: {section.title}\n{section.failure}"
+            yield f"\nNot measured: {section.title} ({section.failure})"
 
 
 def markdown(result: Result) -> str:

@@ -21,7 +21,7 @@ class Section:
     """How long it took altogether."""
     measurements: tuple[Measurement, ...]
     failure: str = ""
-    """Why there are none."""
+    """Why there are none, in one line."""
 
     def as_json(self) -> dict[str, object]:
         """All of it."""

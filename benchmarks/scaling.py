@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from benchmarks.fanout import FLOOR, REFOLD, FanOut, fan_out_measurements, floor_once, run_once
-from benchmarks.measurement import Measurement, print_all
+from benchmarks.fanout import FanOut, fan_out_measurements, floor_once, run_once
+from benchmarks.measurement import FLOOR, REFOLD, Measurement, print_all
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 BASE = 10_000

@@ -73,6 +73,29 @@ BENCHMARKS = (
         {"children": 2_000, "seconds": 1.0},
         {"runs": 3},
     ),
+    Benchmark(
+        "many-runs",
+        "Many runs one after the other in one process: does its memory grow?",
+        "benchmarks.many_runs",
+        900,
+        {"runs": 4, "children": 200},
+    ),
+    Benchmark(
+        "frames",
+        "Large frames through two children each, and put together: streamed, and all at once",
+        "benchmarks.frames",
+        900,
+        {"frames": 4, "megabytes": 1.0},
+        {"frames": 200, "megabytes": 10.0},
+    ),
+    Benchmark(
+        "elastic",
+        "A pool that grows and shrinks, beside one that is always as large",
+        "benchmarks.elastic",
+        900,
+        {"runs": 1, "scale": 0.05},
+        {"runs": 2},
+    ),
 )
 
 
@@ -92,7 +115,9 @@ def run(benchmark: Benchmark, quick: bool) -> Section:
     try:
         measurements = _read(watched(command, benchmark.limit).output)
     except (ProcessFailed, ValueError) as error:
-        failure = str(error).strip()
+        told = str(error).strip()
+        print(f"\n{told}", file=sys.stderr, flush=True)
+        failure = told.splitlines()[-1]
     return Section(benchmark.name, benchmark.title, time.perf_counter() - begin, tuple(measurements), failure)
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from benchmarks.fanout import FLOOR, REFOLD, FanOut, fan_out_measurements, floor_once, run_once
-from benchmarks.measurement import WHOLE, Measurement, print_all
+from benchmarks.fanout import FanOut, fan_out_measurements, floor_once, run_once
+from benchmarks.measurement import FLOOR, REFOLD, WHOLE, Measurement, print_all
 from benchmarks.peers.answer import read_answer
 from benchmarks.peers.systems import PEERS, Peer, environment
 from benchmarks.whole_process import ProcessFailed, watched
@@ -44,12 +44,12 @@ class Entry:
         try:
             self.ended.append(self.run())
         except (ProcessFailed, ValueError) as error:
-            self.failure = str(error).strip().splitlines()[-1]
+            self.failure = f"given up: {str(error).strip().splitlines()[-1]}"
 
     def measurements(self) -> list[Measurement]:
         """Its rows; one without values where it could not be measured."""
         if self.failure:
-            return [Measurement(WHOLE, "s", (), f"given up: {self.failure}", self.system, self.children)]
+            return [Measurement(WHOLE, "s", (), self.failure, self.system, self.children)]
         return fan_out_measurements(self.system, self.children, self.ended, self.detail)
 
 
@@ -72,7 +72,7 @@ def _entries(few: bool) -> Iterator[Entry]:
         for size in peer.sizes[:1] if few else peer.sizes:
             entry = Entry(peer.name, size, partial(run_peer, peer, size), peer.kept)
             if not peer.is_installed:
-                entry.failure = f"{peer.package} is not installed"
+                entry.failure = f"absent: {peer.package} is not installed"
             yield entry
 
 

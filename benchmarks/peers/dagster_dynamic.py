@@ -7,13 +7,15 @@
 # Annotations are not put off in this file: Dagster reads them, and knows its context only by the type itself.
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import cast
 
 import dagster
 
 from benchmarks.child import Item, child, items
 from benchmarks.peers.answer import answer, asked
 
+Results = list[list[Item]]
 transform = dagster.op(name="transform")(child)
 
 
@@ -25,7 +27,7 @@ def load(context: dagster.OpExecutionContext) -> Iterator[dagster.DynamicOutput]
 
 
 @dagster.op
-def gather(results: list[list[Item]]) -> list[list[Item]]:
+def gather(results: Results) -> Results:
     """All of them."""
     return results
 
@@ -36,7 +38,7 @@ def fan_out() -> None:
     gather(load().map(transform).collect())
 
 
-def unfold(children: int, way: str, instance: dagster.DagsterInstance) -> Sequence[Sequence[Item]]:
+def unfold(children: int, way: str, instance: dagster.DagsterInstance) -> Results:
     """One run of the job: what it gathered."""
     config = {
         "ops": {"load": {"config": {"children": children}}},
@@ -44,15 +46,10 @@ def unfold(children: int, way: str, instance: dagster.DagsterInstance) -> Sequen
     }
     if way == "in-process":
         done = fan_out.execute_in_process(run_config=config, instance=instance)
-        return _gathered(done)
+        return cast(Results, done.output_for_node("gather"))
     processes = {"execution": {"config": {"multiprocess": {"max_concurrent": 2}}}}
     with dagster.execute_job(dagster.reconstructable(fan_out), instance, {**config, **processes}) as run:
-        return _gathered(run)
-
-
-def _gathered(done: dagster.ExecutionResult) -> Sequence[Sequence[Item]]:
-    results: Sequence[Sequence[Item]] = done.output_for_node("gather")
-    return results
+        return cast(Results, run.output_for_node("gather"))
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ class Peer:
 PEERS = (
     Peer("Ray, bare tasks", "ray_tasks", "ray", (500, 20_000), "nothing is kept"),
     Peer("Dask distributed, futures", "dask_futures", "distributed", (500, 10_000), "nothing is kept"),
-    Peer("Prefect, task.map", "prefect_map", "prefect", (50, 500), "states of task runs are kept, results are not"),
+    Peer("Prefect, task.map", "prefect_map", "prefect", (500,), "states of task runs are kept, results are not"),
     Peer(
         "Dagster, in process", "dagster_dynamic", "dagster", (50, 300), "events and outputs are kept", ("in-process",)
     ),
@@ -65,6 +65,7 @@ def environment(folder: Path) -> Mapping[str, str]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "PREFECT_HOME": str(folder / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
         "PREFECT_LOGGING_LEVEL": "WARNING",
         "DAGSTER_HOME": str(dagster),
         "DAGSTER_DISABLE_TELEMETRY": "1",

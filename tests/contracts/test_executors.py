@@ -14,10 +14,11 @@ from refold.executors.inline import InlineExecutor
 from refold.executors.processes import ProcessExecutor
 from refold.executors.worker import open_output_store
 from refold.outputs import FileOutputStore
-from refold.outputs.chunk_format import RecordBuilder
+from refold.outputs.record_builder import RecordBuilder
 from refold.ports.executor import Executor, InputKind
 from refold.ports.output_store import ChunkRef
 from refold.scheduler.events import Outcome
+from refold.testing.concurrency_contract import ConcurrencyContract
 from refold.testing.executor_bench import Bench
 from refold.testing.executor_contract import DOUBLE, ExecutorContract
 from refold.testing.folding_contract import READ, FoldingContract, read
@@ -33,7 +34,7 @@ WAITING_FOLD = (
 )
 
 
-class TestInlineExecutor(ExecutorContract, FoldingContract, ProductionContract):
+class TestInlineExecutor(ExecutorContract, FoldingContract, ProductionContract, ConcurrencyContract):
     concurrent = False
 
     @pytest.fixture
@@ -134,7 +135,7 @@ def test_what_fails_for_good_says_why_though_nothing_can_be_written(full: Bench)
     assert told.failures[1].error.startswith("ChangedItemsError")
 
 
-class TestProcessExecutor(ExecutorContract, FoldingContract, ProductionContract):
+class TestProcessExecutor(ExecutorContract, FoldingContract, ProductionContract, ConcurrencyContract):
     @pytest.fixture
     def executor(self) -> Iterator[Executor]:
         executor = ProcessExecutor(maximum=1)

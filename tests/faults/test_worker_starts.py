@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,16 +14,16 @@ from refold.executors.processes import ProcessExecutor
 from refold.testing.executor_bench import Bench
 from refold.testing.executor_contract import DOUBLE
 
-TIRED = """#!{python}
-import pickle, sys
-from multiprocessing.connection import Connection
-from refold.executors.messages import Said
+TIRED = """
+import sys
 
-connection = Connection(int(sys.argv[3]))
-connection.send_bytes(pickle.dumps(Said.READY))
-connection.recv_bytes()
-sys.exit("too tired to work")
+def end_when_given_something(event, arguments):
+    if event == "os.mkdir":
+        sys.exit("too tired to work")
+
+sys.addaudithook(end_when_given_something)
 """
+"""A `sitecustomize` by which a worker ends when it makes the folder of a run's logs: it is at no child yet."""
 
 
 @pytest.fixture
@@ -53,10 +52,10 @@ def test_a_system_without_room_for_a_worker_is_named(bench: Bench) -> None:
 def test_workers_that_die_without_a_word_are_not_started_for_ever(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    block, python = bench.block(DOUBLE), tmp_path / "python"
-    python.write_text(TIRED.format(python=sys.executable), encoding="utf-8")
-    python.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(python))
+    block, folder = bench.block(DOUBLE), tmp_path / "modules"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(TIRED, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(folder))
     for _ in range(4):
         bench.submit(block, [bench.items(1)], 1)
         bench.finish()

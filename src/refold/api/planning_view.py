@@ -9,7 +9,7 @@ from refold.api.run_counts import RunCounts
 from refold.api.run_setup import prepare
 from refold.api.snapshot import AxisSnapshot, BlockSnapshot, EdgeSnapshot, PlanSnapshot
 from refold.errors import BadInputError
-from refold.model.block import LIST, Block, BlockType, Join
+from refold.model.block import LIST, Block, BlockType, DynamicSettings, Join
 from refold.model.keys import BlockUuid, PipelineUuid
 from refold.model.pipeline import Pipeline
 from refold.model.suggestion import suggestion
@@ -130,6 +130,7 @@ def _notes(plan: PlanSnapshot, counts: RunCounts, block: Block, planned: BlockSn
         yield "each of its runs gives items of its own"
     if planned.dynamic and planned.batch_mode:
         yield "hands its items on when it has given all of them"
+    yield from _flow_notes(block.dynamic)
     yield from _join_notes(counts, block.dynamic.join, planned)
     for edge in planned.edges:
         note = _edge_note(plan, counts, edge)
@@ -141,6 +142,35 @@ def _notes(plan: PlanSnapshot, counts: RunCounts, block: Block, planned: BlockSn
         if tolerance.percent is not None:
             limit = f"{tolerance.percent:g}% of its runs"
         yield f"up to {limit} may fail without a reduce over it being given up"
+
+
+def _flow_notes(settings: DynamicSettings) -> Iterator[str]:
+    """What is said of buffers, rates and limits by value."""
+    bounds = []
+    if settings.buffer_items is not None:
+        bounds.append(f"{settings.buffer_items:,} item{'' if settings.buffer_items == 1 else 's'}")
+    if settings.buffer_bytes is not None:
+        bounds.append(f"{settings.buffer_bytes:,} bytes")
+    if bounds and settings.batch_mode:
+        yield "its `buffer` bounds nothing: in batch mode nobody reads its items before it has given all of them"
+    elif bounds:
+        yield f"up to {' or '.join(bounds)} may wait to be read; then it pauses"
+    whose = "of each block that unfolds its items" if settings.dynamic else "of its runs"
+    if settings.rate is not None:
+        yield f"{whose}, at most {_rate(settings.rate)} begin"
+    if settings.limit_by is not None:
+        limit, key = settings.limit_by.limit, settings.limit_by.key
+        yield f"{whose}, at most {limit:,} run{'' if limit == 1 else 's'} at a time for items with the same `{key}`"
+
+
+def _rate(rate: float) -> str:
+    """`50 a second`, `100 a minute`, `5,000 an hour`: in the unit that it was given in, or the like."""
+    units = {"a second": 1, "a minute": 60, "an hour": 3600}
+    for name, seconds in units.items():
+        runs = rate * seconds
+        if runs >= 1 and abs(runs - round(runs)) < 1e-6 * runs:
+            return f"{round(runs):,} {name}"
+    return f"{rate:g} a second"
 
 
 def _join_notes(counts: RunCounts, join: Join, planned: BlockSnapshot) -> Iterator[str]:

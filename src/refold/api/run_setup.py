@@ -179,6 +179,7 @@ def _setup(prepared: PreparedPipeline, context: RunContext, recollection: Recoll
         blocks=snapshot,
         recollection=recollection,
         cache=make_cache_setup(project, prepared.plan, prepared.blocks, prepared.sources, snapshot, context),
+        outputs=open_outputs(context) if any(block.group_limit is not None for block in prepared.plan.blocks) else None,
     )
 
 

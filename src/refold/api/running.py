@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import FrameType
 
@@ -206,7 +206,9 @@ def _drive(
     new: NewRun | None = None,
 ) -> RunRecord:
     """Drives a run to its end; `new`: it is not in the store yet."""
-    executor = make_executor(options.executor, prepared.plan, options.workers)
+    pool = prepared.pipeline.pool
+    pool = pool if options.workers is None else replace(pool, maximum=options.workers)
+    executor = make_executor(options.executor, prepared.plan, pool)
     engine = Engine(store, executor, clock, this_process(), observer)
     asked = False
 

@@ -10,6 +10,7 @@ from refold.errors import StoreError
 from refold.executors.inline import InlineExecutor
 from refold.executors.processes import ProcessExecutor
 from refold.model.keys import PipelineUuid, RunId
+from refold.model.pool_settings import PoolSettings
 from refold.model.project import Project
 from refold.outputs import FileOutputStore
 from refold.ports.executor import RunContext
@@ -81,11 +82,12 @@ def open_outputs(context: RunContext) -> OutputStore:
     return FileOutputStore(context.run_folder, context.latest_folder, durable=context.durable)
 
 
-def make_executor(kind: ExecutorKind, plan: Plan, workers: int | None) -> InlineExecutor | ProcessExecutor:
-    """The executor for a plan; `workers` is the most processes there may be, None for one a core."""
+def make_executor(kind: ExecutorKind, plan: Plan, pool: PoolSettings) -> InlineExecutor | ProcessExecutor:
+    """The executor for a plan. A pool that is limited in its memory is one of processes: nobody else keeps to it."""
     chain = not any(block.dynamic or block.axes for block in plan.blocks) and len(plan.blocks) == 1 + max(
         (block.depth for block in plan.blocks), default=-1
     )
-    if kind is ExecutorKind.INLINE or (kind is ExecutorKind.AUTO and (chain or not plan.blocks)):
+    small = (chain and pool.memory is None) or not plan.blocks
+    if kind is ExecutorKind.INLINE or (kind is ExecutorKind.AUTO and small):
         return InlineExecutor(open_outputs)
-    return ProcessExecutor(minimum=1, maximum=workers)
+    return ProcessExecutor(settings=pool)

@@ -51,14 +51,17 @@ class Engine:
         Raises StoreError when rows cannot be written, LeaseError when another engine took a run over: the runs are
         then left as they stand, and can be retried.
         """
+        self._offer()
         while self._active:
-            self._offer()
             reports = self._executor.wait(self._timeout())
             self._look_up()  # first: what was interrupted by a cancel is reported as cancelled
             for report in reports:
                 run = next((run for run in self._active if run.owns(report.batch)), None)
                 if run is not None:
                     run.handle(report)
+            for run in self._active:
+                run.fire_timers()
+            self._offer()  # before rows are written: no worker waits for that
             for run in tuple(self._active):
                 run.tick()
                 if self._observer is not None:
@@ -72,6 +75,10 @@ class Engine:
         while self._active and idle < len(self._active):
             free = self._executor.free_slots()
             if free <= 0:
+                return
+            # Where one waits for an idle worker, no other one is given work ahead.
+            waiting = next((run for run in self._active if run.wants_idle), None)
+            if waiting is not None and len(self._active) > 1 and not self._executor.idle(waiting.id):
                 return
             run = self._active[0]
             self._active.rotate(-1)

@@ -14,13 +14,16 @@ from itertools import chain, count
 
 from refold.engine.batch_builder import BatchBuilder, sequence_of
 from refold.engine.batch_sizes import BatchSizes
+from refold.engine.finished_runs import FinishedRuns
 from refold.engine.folding import Folding
+from refold.engine.item_values import ItemValues
 from refold.engine.item_waits import waits_of
 from refold.engine.partials import FormerPartials
+from refold.engine.leftovers import Leftovers
 from refold.engine.places import Chunks
 from refold.engine.progress import BlockProgress, progress_of, summary_of
 from refold.engine.recollection import Recollection
-from refold.engine.recorder import Recorder
+from refold.engine.recorder import Recorder, gathered
 from refold.engine.result_cache import CacheSetup, ResultCache
 from refold.engine.reuse import Reuse
 from refold.engine.row_buffer import RowBuffer
@@ -39,6 +42,7 @@ from refold.ports.executor import (
     Report,
     RunContext,
 )
+from refold.ports.output_store import OutputStore
 from refold.ports.run_store import Lease, Owner, RunStatus, RunStore
 from refold.scheduler.commands import Command, End, FinishRun, Fold, Interrupt, Pull, Record, RunBatch, StartTimer
 from refold.scheduler.decide import decide
@@ -46,7 +50,6 @@ from refold.scheduler.events import (
     CancelRequested,
     Event,
     ItemsArrived,
-    Outcome,
     ProducerPaused,
     RunsFinished,
     RunStarted,
@@ -54,7 +57,7 @@ from refold.scheduler.events import (
     TimerFired,
 )
 from refold.scheduler.plan import Plan
-from refold.scheduler.ranges import Ranges, gather, numbers, stretches
+from refold.scheduler.ranges import Ranges, gather, numbers
 from refold.scheduler.state import State
 
 LEASE_SECONDS = 20.0
@@ -67,6 +70,8 @@ SUMMARY_SECONDS = 0.5
 """How often the stored summary is renewed."""
 _BATCHES = count(1)
 """One count for all runs of the process: an executor serves many."""
+_LEFTOVERS = Leftovers()
+"""Of all runs of the process, too."""
 _ENDS = {End.COMPLETED: RunStatus.COMPLETED, End.FAILED: RunStatus.FAILED, End.CANCELLED: RunStatus.CANCELLED}
 
 
@@ -84,6 +89,8 @@ class RunSetup:
     """A retry: what is kept of before."""
     cache: CacheSetup | None = None
     """Where some blocks are cached: how results of earlier runs are found."""
+    outputs: OutputStore | None = None
+    """Holds the items of earlier runs; needed where a block limits by their values, and this is a retry, or caches."""
 
 
 @dataclass(slots=True)
@@ -121,6 +128,8 @@ class PipelineRun:
         chunks = Chunks(() if setup.recollection is None else setup.recollection.chunks)
         self._builder = BatchBuilder(self.id, self._state, chunks)
         self._sizes = BatchSizes(self._state)
+        self._has_rates = any(block.rate is not None for block in setup.plan.blocks)
+        self._values = ItemValues(setup.tasks, self._builder, setup.outputs)
         self._rows = RowBuffer()
         self._cache = ResultCache(setup.cache, store, self._state, self._builder)
         self._reuse: Reuse | None = None
@@ -154,6 +163,11 @@ class PipelineRun:
         """Whether it was asked to stop."""
         return self._state.cancelling
 
+    @property
+    def wants_idle(self) -> bool:
+        """Whether it waits for a worker that has nothing to do."""
+        return self.end is None and self._state.wants_idle
+
     def existing(self, block: int) -> dict[Key, int]:
         """The keys of a block's runs that exist now, each with how many items it gave."""
         state = self._state.blocks[block]
@@ -162,6 +176,7 @@ class PipelineRun:
 
     def start(self) -> None:
         """Begins: the first blocks become ready."""
+        _LEFTOVERS.clear()
         self._store.clear_requests(self.id)
         self._store.update_plan(self._lease, self.setup.blocks)
         self._renew_due = self._clock.monotonic() + LEASE_SECONDS / 4
@@ -174,7 +189,9 @@ class PipelineRun:
         """An executor could take so many batches; whether this run had anything to do."""
         if self.end is not None or slots <= 0:
             return False
-        return self._feed(SlotsFree(slots, self._sizes.sizes(slots, self._executor.workers())))
+        sizes = self._sizes.sizes(slots, self._executor.workers(), self._clock.monotonic())
+        idle = self._executor.idle(self.id) if self._has_rates else 0
+        return self._feed(SlotsFree(slots, sizes, self._clock.monotonic(), idle))
 
     def cancel(self) -> None:
         """Stops the run: what has not begun is cancelled, what runs is interrupted."""
@@ -192,16 +209,20 @@ class PipelineRun:
             dues.append(self._flush_due)
         return min(dues)
 
-    def tick(self) -> None:
-        """Fires timers that are due, and writes rows that waited long enough.
-
-        Raises StoreError when they cannot be written (they are kept), LeaseError when another engine has the run.
-        """
+    def fire_timers(self) -> None:
+        """Tells of what was to be done at a time that has come."""
         now = self._clock.monotonic()
         while self.end is None and self._timers and self._timers[0][0] <= now:
             self._feed(TimerFired(heapq.heappop(self._timers)[1]))
+
+    def tick(self) -> None:
+        """Writes rows that waited long enough.
+
+        Raises StoreError when they cannot be written (they are kept), LeaseError when another engine has the run.
+        """
         if self.end is not None:
             return
+        now = self._clock.monotonic()
         waited = self._flush_due is not None and now >= self._flush_due
         if waited or now >= self._renew_due or len(self._rows) >= FLUSH_ROWS:
             self.flush()
@@ -244,7 +265,7 @@ class PipelineRun:
         self._events.append(event)
         acted = False
         while self._events:
-            for command in decide(self._state, self._events.popleft()):
+            for command in gathered(decide(self._state, self._with_groups(self._events.popleft()))):
                 acted = True
                 self._perform(command)
             if self._reuse is not None:
@@ -253,6 +274,15 @@ class PipelineRun:
         if len(self._rows) and self._flush_due is None:
             self._flush_due = self._clock.monotonic() + FLUSH_SECONDS
         return acted
+
+    def _with_groups(self, event: Event) -> Event:
+        """The event; of items that came earlier, with the numbers of their values."""
+        if isinstance(event, ItemsArrived) and not event.groups and self._values.limits(event.block):
+            items = self._state.blocks[event.block].items
+            assert items is not None, "a dynamic block has items"
+            stop = items.size + event.stop - event.start
+            return replace(event, groups=self._values.numbers_at(event.block, items.size, stop))
+        return event
 
     def _perform(self, command: Command) -> None:
         match command:
@@ -281,10 +311,10 @@ class PipelineRun:
             runs, events = self._reuse.answer(
                 command.block, command.runs, self._recorder.times.setdefault(command.block, Times())
             )
-            self._events += events
+            self._events += map(_answered, events)
             command = replace(command, runs=runs)
         runs, events = self._cache.answer(command.block, command.runs, self._recorder)
-        self._events += events
+        self._events += map(_answered, events)
         if not runs:
             return
         command = replace(command, runs=runs)
@@ -303,36 +333,28 @@ class PipelineRun:
         block, run = batch.block, batch.runs[report.position]
         row = self._recorder.take_items(block, run, report)
         waits = waits_of(row, self.setup.plan)
-        self._feed(ItemsArrived(block, run, report.start, report.start + report.length, report.size, waits))
+        groups = self._values.numbers(block, report.groups)
+        self._feed(ItemsArrived(block, run, report.start, report.start + report.length, report.size, waits, groups))
 
     def _take_outcomes(self, batch: _InFlight, report: Finished) -> None:
-        block, runs = batch.block, batch.runs_at(report.positions)
-        if report.started:
-            self._recorder.times = {block: Times(runs, report.started, report.ended)}
+        block, told = batch.block, batch.runs_at(report.positions)
+        finished = FinishedRuns.of(report, told)
+        if finished.times is not None:
+            self._recorder.times = {block: finished.times}
         if report.chunk is not None:
-            self._place_outputs(block, runs, report.outcomes, self._recorder.add_chunk(report.chunk))
+            finished.place(report, self._builder.outputs[block], self._recorder.add_chunk(report.chunk))
         if report.digests:
-            self._cache.digests.put(block, tuple(numbers(runs)), report.outcomes, report.digests)
+            self._cache.digests.put(block, tuple(numbers(told)), report.outcomes, report.digests)
         for position, failure in report.failures.items():
             self._recorder.failures[block, batch.runs[position]] = failure
         self._sizes.measure(block, report, batch.width)
         if self._state.plan.blocks[block].dynamic:
-            for run in numbers(runs):
+            for run in numbers(told):
                 self._producing.pop((block, run), None)
         batch.open -= len(report.outcomes)
         if not batch.open:
             del self._batches[report.batch]
-        self._feed(RunsFinished(block, runs, report.outcomes))
-
-    def _place_outputs(self, block: int, runs: Ranges, outcomes: bytes, chunk: int) -> None:
-        told = first = 0
-        for start, stop in runs:
-            codes = outcomes[told : told + stop - start]
-            told += stop - start
-            for code, low, high in stretches(codes, start):
-                if code <= Outcome.COMPLETED_FALSE:
-                    self._builder.outputs[block].put(low, high, chunk, first)
-                    first += high - low
+        self._feed(RunsFinished(block, finished.runs, finished.outcomes))
 
     def _finish(self, end: RunStatus) -> None:
         if self._reuse is not None and end is not RunStatus.CANCELLED:
@@ -340,3 +362,9 @@ class PipelineRun:
         self._executor.close_run(self.id)
         self._store.finish(self._lease, self._rows.take(summary_of(self._state)), end, self._clock.now())
         self.end = end
+        _LEFTOVERS.leave(sum(block.space.size for block in self._state.blocks))
+
+
+def _answered(event: Event) -> Event:
+    """The event of runs that were handed out, and that the engine answers for itself."""
+    return replace(event, began=False) if isinstance(event, RunsFinished) else event

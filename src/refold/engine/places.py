@@ -61,28 +61,43 @@ class Places:
         self._chunk = array("i")
         self._position = array("i")
         self._starts = bytearray()
-        """For each number, whether it does not lie just behind the number before it: pieces are found by it at once,
-        however long they are."""
+        """For each number, whether it may lie elsewhere than just behind the number before it: pieces are found by it
+        at once, however long they are."""
 
     def __len__(self) -> int:
         return len(self._chunk)
 
     def put(self, start: int, stop: int, chunk: int, first: int) -> None:
         """Numbers `start` to `stop` lie one after the other in a chunk, from position `first`."""
-        missing = stop - len(self._chunk)
-        if missing > 0:
-            gap = len(self._chunk)
-            nowhere = array("i", (NOWHERE,)) * missing
-            self._chunk.extend(nowhere)
-            self._position.extend(nowhere)
-            self._starts.extend(bytes(missing))
-            self._look_at(gap)
+        self._reach(stop)
         self._chunk[start:stop] = array("i", (chunk,)) * (stop - start)
         self._position[start:stop] = self._chunks.positions(first, first + stop - start)
         self._starts[start:stop] = bytes(stop - start)
         self._look_at(start)
         if stop < len(self._chunk):
             self._look_at(stop)
+
+    def put_each(self, numbers: Sequence[int], chunk: int) -> None:
+        """These numbers, whatever their order, lie one after the other in a chunk, from its first position on."""
+        self._reach(max(numbers, default=-1) + 1)
+        last = len(self._chunk) - 1
+        for position, number in enumerate(numbers):
+            self._chunk[number] = chunk
+            self._position[number] = position
+            self._starts[number] = True
+            if number < last:
+                self._starts[number + 1] = True
+
+    def _reach(self, stop: int) -> None:
+        """All numbers before `stop` are known of."""
+        missing = stop - len(self._chunk)
+        if missing > 0:
+            known = len(self._chunk)
+            nowhere = array("i", (NOWHERE,)) * missing
+            self._chunk.extend(nowhere)
+            self._position.extend(nowhere)
+            self._starts.extend(bytes(missing))
+            self._look_at(known)
 
     def _look_at(self, number: int) -> None:
         """Notes whether a number lies just behind the one before."""
@@ -93,7 +108,7 @@ class Places:
         self._starts[number] = not behind
 
     def pieces(self, start: int, stop: int) -> Iterator[Piece]:
-        """Where the numbers `start` to `stop` lie, in order, in as few pieces as can be."""
+        """Where the numbers `start` to `stop` lie, in order, in few pieces."""
         known = min(stop, len(self._chunk))
         while start < known:
             end = self._starts.find(1, start + 1, known)
@@ -120,16 +135,18 @@ class Places:
         Numbers that lie nowhere have none.
         """
         found: list[Span] = []
+        known = len(self._chunk)
         chunk = begin = end = NOWHERE
         for start, stop in ranges:
-            for piece in self.pieces(start, stop):
-                if piece.chunk == chunk and piece.first == end:
-                    end += piece.stop - piece.start
+            single = stop - start == 1 and start < known  # over a product of axes all of them are
+            pieces = ((start, stop, self._chunk[start], self._position[start]),) if single else self.pieces(start, stop)
+            for low, high, where, first in pieces:
+                if where == chunk and first == end:
+                    end += high - low
                     continue
                 if chunk != NOWHERE:
                     found.append(Span(self._chunks[chunk], begin, end))
-                chunk, begin = piece.chunk, piece.first
-                end = begin + piece.stop - piece.start
+                chunk, begin, end = where, first, first + high - low
         if chunk != NOWHERE:
             found.append(Span(self._chunks[chunk], begin, end))
         return tuple(found)

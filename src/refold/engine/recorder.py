@@ -20,8 +20,9 @@ from refold.ports.clock import Clock
 from refold.ports.executor import Failure, Produced
 from refold.ports.output_store import ChunkRef
 from refold.ports.run_store import BlockRunColumns, ItemsRow
-from refold.scheduler.commands import Record
+from refold.scheduler.commands import Command, Record
 from refold.scheduler.folds import COMPLETE
+from refold.scheduler.ranges import Range
 from refold.scheduler.state import State
 from refold.scheduler.status import Status
 
@@ -205,3 +206,26 @@ class Recorder:
 
     def _keys(self, block: int, runs: Sequence[int]) -> list[bytes]:
         return encoded_keys(self._state.axes(block, runs), len(runs))
+
+
+def gathered(commands: Sequence[Command]) -> Iterable[Command]:
+    """The commands of one decision, those that record runs of one block with one status as one, where the first stood.
+
+    Where every other child fails there are as many of them as children.
+    """
+    if len(commands) < ALIKE:
+        return commands
+    found: list[Command] = []
+    places: dict[tuple[int, Status], int] = {}
+    ranges: dict[int, list[Range]] = {}
+    for command in commands:
+        if not isinstance(command, Record):
+            found.append(command)
+            continue
+        place = places.setdefault((command.block, command.status), len(found))
+        if place == len(found):
+            found.append(command)
+        ranges.setdefault(place, []).extend(command.runs)
+    for (block, status), place in places.items():
+        found[place] = Record(block, tuple(ranges[place]), status)
+    return found

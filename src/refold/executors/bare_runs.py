@@ -20,7 +20,7 @@ from refold.executors.interrupts import PROCESS, Interrupts
 from refold.executors.judging import refuse_generator
 from refold.executors.records import UNREAD
 from refold.executors.reporter import LARGEST, Reporter
-from refold.languages.arguments import bind
+from refold.languages.arguments import Bound, bind
 from refold.outputs.plain import encode_plain
 from refold.ports.output_store import NO_LIST, Output
 from refold.scheduler.events import Outcome
@@ -42,7 +42,8 @@ class BareRuns:
     def run(self, interrupts: Interrupts, put_cursor: PutCursor) -> range:
         """Executes them, until the pipeline run is cancelled; those that have not begun then."""
         execution, reporter, clock = self._execution, self._reporter, time.monotonic
-        opened, inputs, number, function = execution.run, execution.inputs, execution.batch.id, self._code.main.function
+        opened, inputs, number = execution.run, execution.inputs, execution.batch.id
+        function, simple = self._code.main.function, self._code.main.signature.simple
         out, err, unfinished = streams()
         interrupts.enter(None)
         interrupts.leave()
@@ -56,10 +57,11 @@ class BareRuns:
             put_cursor(number, position, now)
             inputs.current = position
             try:
-                if value is UNREAD:
-                    arguments = self._arguments(position)
+                if value is UNREAD or not simple:
+                    arguments, keywords = self._bound(position, value)
                     interrupts.in_user_code = True
-                    returned = function(*arguments)
+                    returned = function(*arguments, **keywords)
+                    arguments = ()  # large inputs are gone before the output is encoded, and the next ones are read
                 else:
                     interrupts.in_user_code = True
                     returned = function(value)
@@ -76,6 +78,7 @@ class BareRuns:
                 self._fail(execution, position, error, _epoch(now))
                 text = None
             if text is None:
+                arguments, returned = (), None
                 now = clock()
                 reporter.stretch(position + 1, now)
                 continue
@@ -89,9 +92,13 @@ class BareRuns:
                 size = 0
         return range(0)
 
-    def _arguments(self, position: int) -> tuple[object, ...]:
-        inputs, mage_outputs = self._execution.inputs, self._execution.run.context.mage_outputs
-        return bind(self._code.main.signature, inputs.arguments(position), _NO_KEYWORDS, mage_outputs)[0]
+    def _bound(self, position: int, value: object) -> Bound:
+        """What the function is called with; `value` is its one input, if that was read already."""
+        signature, inputs = self._code.main.signature, self._execution.inputs
+        keywords = _NO_KEYWORDS if signature.simple else inputs.keywords(position)
+        if value is not UNREAD:
+            return signature.call((value,), keywords)
+        return bind(signature, inputs.arguments(position), keywords, self._execution.run.context.mage_outputs)
 
     def _complete(self, position: int, returned: object, began: float) -> None:
         """Reports a run whose output is not plain JSON. Raises what makes it fail."""

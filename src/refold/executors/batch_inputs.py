@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 
 from refold.executors.folded_input import GroupValue, group_values
 from refold.executors.folds import Folds
@@ -27,10 +28,12 @@ class BatchInputs:
         self._task = task
         self._batch = batch
         self._names = [[_NamePart(opened.store, part) for part in parts] for parts in batch.names]
+        unnamed = all(len(parts) == 1 and parts[0].items is None for parts in batch.names)
+        self._indices = [parts[0].indices for parts in batch.names] if unnamed else None
+        """For each axis the items' indices, where these are the labels; None where labels are to be looked for."""
         assert len(batch.inputs) == len(task.inputs)
         self._records = [Records(opened.store, spans) for spans in batch.inputs]
         self._readers = [self._reader(number, each, opened, folds) for number, each in enumerate(self._records)]
-        self._keywords: tuple[Mapping[str, object], Mapping[str, object]] | None = None
 
     def arguments(self, position: int) -> list[Argument]:
         """One for each upstream, freshly decoded: a run that changes its input changes nobody else's."""
@@ -60,20 +63,34 @@ class BatchInputs:
 
     def uuid(self, position: int) -> str:
         """The block run's uuid."""
-        return block_run_uuid(self._task.block, self.labels(position))
+        if self._indices is None:
+            return block_run_uuid(self._task.block, self.labels(position))
+        return ":".join((self._task.block, *[str(indices[position]) for indices in self._indices]))
 
     def keywords(self, position: int) -> dict[str, object]:
         """The keyword arguments of a run (design 2.12)."""
-        if self._keywords is None:
-            self._keywords = self._builtins(), self._reserved()
-        builtins, reserved = self._keywords
-        metadata = [part.metadata(position) for parts in self._names for part in parts]
+        named = self._names if self._indices is None else ()
+        metadata = [part.metadata(position) for parts in named for part in parts]
         retry = {"attempts": self._batch.failures.get(position, 0) + 1}
-        own: dict[str, object] = {**reserved, "block_run_uuid": self.uuid(position), "context": {}}
+        if any(metadata):
+            builtins = {**self._builtins, "retry": retry}
+            keywords = merge_keywords(builtins, self._context.variables, metadata, self._reserved)
+        else:
+            keywords = self._unnamed.copy()
+            if "retry" not in self._context.variables:
+                keywords["retry"] = retry
+        keywords["block_run_uuid"] = self.uuid(position)
+        keywords["context"] = {}
         if self._batch.keys:
-            key = tuple(indices[position] for indices in self._batch.keys)
-            own |= {"dynamic_block_index": key[-1], "dynamic_block_key": key}
-        return merge_keywords({**builtins, "retry": retry}, self._context.variables, metadata, own)
+            key = tuple([indices[position] for indices in self._batch.keys])
+            keywords["dynamic_block_index"] = key[-1]
+            keywords["dynamic_block_key"] = key
+        return keywords
+
+    @cached_property
+    def _unnamed(self) -> dict[str, object]:
+        """The keyword arguments of runs at items without metadata, but for what each has of its own."""
+        return merge_keywords({**self._builtins, "retry": None}, self._context.variables, (), self._reserved)
 
     def _reader(self, number: int, records: Records, opened: OpenRun, folds: Folds) -> _Read:
         kind, batch = self._task.inputs[number], self._batch
@@ -85,6 +102,7 @@ class BatchInputs:
         folded = group_values(opened, folds, folding, batch.inputs[number], grouping, batch.length)
         return _group(folded) if kind is InputKind.GROUP else _reduced(folded)
 
+    @cached_property
     def _builtins(self) -> Mapping[str, object]:
         began = datetime.fromtimestamp(self._context.started_at, UTC)
         return {
@@ -96,6 +114,7 @@ class BatchInputs:
             "hr": began.strftime("%H"),
         }
 
+    @cached_property
     def _reserved(self) -> Mapping[str, object]:
         return {
             "pipeline_uuid": self._context.pipeline_uuid,

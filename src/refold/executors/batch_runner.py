@@ -47,14 +47,16 @@ class BatchRunner:
         put_cursor: PutCursor,
         aside: Pulse | None = None,
         on_worn: Callable[[], None] | None = None,
+        on_rest: Callable[[], None] | None = None,
     ) -> None:
-        """`aside` and `on_worn` as in `WideBatches`."""
+        """`aside` and `on_worn` as in `WideBatches`; `on_rest`: what was under way beside the main thread is over."""
         self.capture = Capture()
         self._name = name
         self._open_store = open_store
         self._reporter = reporter
         self._interrupts = interrupts
         self._put_cursor = put_cursor
+        self._on_rest = on_rest
         self._runs: dict[RunId, OpenRun] = {}
         self._executions: dict[int, Execution] = {}
         self._wide = WideBatches(reporter, self._published, self._forget, put_cursor, aside, on_worn)
@@ -79,11 +81,6 @@ class BatchRunner:
     def is_busy_aside(self) -> bool:
         """Whether runs are under way beside what the main thread does."""
         return self._wide.is_busy_aside
-
-    @property
-    def worn(self) -> bool:
-        """Whether threads are stuck in code of children that are over, and nothing else is under way beside them."""
-        return self._wide.worn
 
     def close(self) -> None:
         """Lets go of what it has begun in this process."""
@@ -115,7 +112,7 @@ class BatchRunner:
             if execution is None or position not in execution.producing:
                 return False
             production = execution.producing[position][0]
-            production.credit += items
+            production.credit = production.given_anew + items
             production.pulls += 1
             production.credit_bytes = production.given_bytes + size
             paused, production.paused = production.paused, False
@@ -207,6 +204,8 @@ class BatchRunner:
 
     def _forget(self, execution: Execution) -> None:
         self._executions.pop(execution.batch.id, None)
+        if execution.aside and self._on_rest is not None and not self._wide.is_busy_aside:
+            self._on_rest()
 
     def _fail_all(self, execution: Execution, error: RefoldError) -> None:
         now, failure = time.time(), failure_of(error)
@@ -290,16 +289,16 @@ class BatchRunner:
         if not production.streams:
             production.give_returned(self._reporter)
         else:
-            while self._give_next(execution, production):
+            while self._give_some(execution, production):
                 if production.spent() and self._pause(production):
                     return
         self._end_production(execution, production, call)
         del execution.producing[position]
         self._reporter.completed(position, None, Outcome.COMPLETED, call.started, time.time())
 
-    def _give_next(self, execution: Execution, production: Production) -> bool:
-        """Gives a generator's next item; False when there is none."""
-        more = production.give_next(self._reporter)
+    def _give_some(self, execution: Execution, production: Production) -> bool:
+        """Gives some of a generator's next items; False when there are no more."""
+        more = production.give_some(self._reporter, execution.run)
         if production.timeout is not None and production.seconds > production.timeout:
             raise Overdue  # the generator swallowed the one that was raised in it
         if more and execution.run.cancelled:

@@ -32,16 +32,13 @@ class BlockCode:
         self.stops = task.conditional and self.main.is_condition and not task.dynamic and _may_stop(task.type)
         """Whether a False that it returns stops what follows (design 2.7)."""
 
-        self.plain = not (self.conditions or self.tests or self.callbacks or self.stops) and (
-            self.main.signature.simple
-            and task.timeout is None
-            and len(task.inputs) == 1
-            and not task.dynamic
-            and task.type is not BlockType.SENSOR
+        call_alone = not (self.conditions or self.tests or self.callbacks or self.stops) and (
+            task.timeout is None and not task.dynamic and task.type is not BlockType.SENSOR
         )
+        self.plain = call_alone and self.main.signature.simple and len(task.inputs) == 1
         """Whether a run is nothing but a call of the function with its one input, `async def` or not."""
-        self.bare = self.plain and not self.main.is_async
-        """Whether it is that, and returns at once what the run comes to."""
+        self.bare = call_alone and not self.main.is_async
+        """Whether a run is nothing but a call of the function, which returns at once what the run comes to."""
 
     def _load(self, source: Source, block_type: BlockType) -> BlockFile:
         return BlockFile.load(

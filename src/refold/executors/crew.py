@@ -97,7 +97,9 @@ class Crew:
         for worker in tuple(self.workers):
             if worker.held or not worker.ready:
                 continue
-            if self.is_swollen(worker):
+            if worker.worn:
+                self.retire(worker)
+            elif self.is_swollen(worker):
                 self._usual[worker.code] = worker.kept
                 self.retire(worker)
             elif len(self.workers) > self.minimum and now - worker.idle_since > self._idle_seconds:

@@ -161,8 +161,10 @@ class FoldedParquet:
             return self._folds.explained(self._folding, work)
         except ReduceError as error:
             over = f"`{self._folding.strategy}` over `{self._folding.block}`"
-            message = error.message if over in error.message else f"{over}: {error.message}"
-            raise ReduceError(message, fix=error.fix) from error
+            if error.message.startswith(over):
+                raise
+            told = "Frames are counted from 0; `refold trace` of this block run lists the block runs that gave them."
+            raise ReduceError(f"{over}: {error.message}", fix=f"{error.fix} {told}" if error.fix else told) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ class ForkServer:
         """Starts it. Raises OSError when the system has no process or descriptor for it."""
         self._surroundings = _surroundings()
         self._is_over = False
+        self._hears = True
         self._errors = error_file("refold-fork-server")
         self._socket, theirs = socket.socketpair()
         with theirs:
@@ -48,7 +49,7 @@ class ForkServer:
 
     def fits(self) -> bool:
         """Whether a worker of it is what one spawned now would be: of this interpreter, environment and folder."""
-        return not self.is_over() and self._surroundings == _surroundings()
+        return self._hears and not self.is_over() and self._surroundings == _surroundings()
 
     def is_over(self) -> bool:
         """Whether it has ended."""
@@ -59,15 +60,19 @@ class ForkServer:
                 self._is_over = True
         return self._is_over
 
-    def fork(self, arguments: tuple[str, ...], descriptors: tuple[int, ...]) -> None:
-        """Orders a worker, which is given these descriptors. Raises OSError when the fork server is over.
+    def fork(self, arguments: tuple[str, ...], descriptors: tuple[int, ...]) -> bool:
+        """Orders a worker, which is given these descriptors; False when the fork server has ended.
 
         They are its end of the connection, its cursor, the pipe that tells what becomes of it, and its stderr if any.
         """
         order = "\0".join(arguments).encode()
         message = ORDER_LENGTH.pack(len(order)) + order
-        sent = socket.send_fds(self._socket, [message], descriptors)
-        self._socket.sendall(message[sent:])
+        try:
+            sent = socket.send_fds(self._socket, [message], descriptors)
+            self._socket.sendall(message[sent:])
+        except (BrokenPipeError, ConnectionResetError):
+            self._hears = False
+        return self._hears
 
     def startup_errors(self) -> str:
         """What it wrote to stderr: why it ended."""

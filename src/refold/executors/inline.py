@@ -40,6 +40,10 @@ class InlineExecutor:
         """One, while nothing waits to be executed."""
         return 0 if self._jobs else 1
 
+    def idle(self, run: RunId) -> int:  # noqa: ARG002 - the port's
+        """The same: what it takes, it executes as soon as it is waited for."""
+        return self.free_slots()
+
     def submit(self, batch: Batch) -> None:
         """Takes a batch."""
         self._jobs.append(partial(self._runner.run, batch))

@@ -18,9 +18,9 @@ from refold.executors.memory import Memory, MemorySupply, in_words
 from refold.executors.worker_process import WorkerProcess
 from refold.ports.executor import Batch, FoldBatch
 
-_RESERVE = 512 * 2**20
+_RESERVE = 256 * 2**20
 """Bytes that are to stay free, at most."""
-_SHARE = 10
+_SHARE = 20
 """A reserve is not more than this part of all memory."""
 _SPEED = 2 * 2**30
 """Bytes a second that one worker may take, at worst."""

@@ -78,8 +78,12 @@ class Said(Enum):
 
     READY = "ready"
     """From a worker: it has started."""
+    WORN = "worn"
+    """From a worker: threads of it are stuck in children that are over, and nothing else is under way beside them."""
     CLOSE = "close"
     """To a worker: end, when what you have is done."""
+    REST = "rest"
+    """A worker's to itself: what was under way beside its main thread is over."""
 
 
 ToWorker = (

@@ -64,12 +64,12 @@ class OwnMemory:
         """It is executed: whether it took so much that this must be told with its results."""
         return not self._was_short() and self._beyond(self._look_at()) >= NOTABLE
 
-    def settle(self) -> int | None:
+    def settle(self, *, was_long: bool = False) -> int | None:
         """It is executed, and told of: gives memory back where there is much more than before.
 
         How many bytes more than at its beginning this process has nevertheless, where that has changed much.
         """
-        if self._was_short():
+        if self._was_short() and not was_long:
             return None
         self._before = self._look()
         if self._before.own - self._settled > LARGE:

@@ -12,9 +12,11 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from refold.errors import OutOfMemoryError, RefoldError, WorkerLostError
+from refold.executors.admission import BlockKey
 from refold.executors.crew import Crew
 from refold.executors.memory import MemorySupply, SystemMemory
 from refold.executors.memory_guard import MemoryGuard
@@ -23,6 +25,7 @@ from refold.executors.second_chances import Chance, Given, SecondChances
 from refold.executors.spawned_worker import await_news
 from refold.executors.worker_process import WorkerProcess, overdue_error
 from refold.model.keys import RunId
+from refold.model.pool_settings import PoolSettings
 from refold.ports.executor import Batch, BlockTask, Finished, FoldBatch, Report, RunContext
 from refold.scheduler.events import Outcome
 
@@ -38,20 +41,6 @@ _VAIN = 5
 """After how many workers in a row that died of no child and without a word no more are started."""
 _NOT_MODULES = frozenset({"__pycache__", "node_modules", "venv", "env", "results"})
 _SYSTEM_STOPPED_IT = "it needed more memory than there is: the system stopped its worker"
-
-
-@dataclass(frozen=True, slots=True)
-class PoolSettings:
-    """How many workers a pool has, and what they may take."""
-
-    minimum: int = 1
-    """How many stay, though there is nothing to do."""
-    maximum: int | None = None
-    """None: one a core."""
-    idle_seconds: float = 2.0
-    """After how long a worker without work goes, beyond the minimum."""
-    memory: int | None = None
-    """Bytes that all workers together may take, beyond what they take by themselves. None: what the system has."""
 
 
 @dataclass(slots=True)
@@ -124,6 +113,20 @@ class ProcessExecutor:
             return 0
         free = sum(max(0, self._depth(worker) - worker.jobs) for worker in self._crew.workers)
         return max(0, self._crew.unborn + free - len(self._held_back))
+
+    def idle(self, run: RunId) -> int:
+        """How many workers would begin a batch of this run at once; where none would, one more is started."""
+        ours = [worker for worker in self._crew.workers if worker.code == self._code[run]]
+        coming = any(not worker.ready for worker in ours)
+        # A new one is preferred to one that has runs under way beside its jobs.
+        preferred = self._crew.unborn > 0 or coming
+        idle = sum(
+            worker.ready and not (worker.load if preferred else worker.jobs) and self._depth(worker) > 0
+            for worker in ours
+        )
+        if not idle and not coming and (self._crew.unborn > 0 or not ours):
+            self._start(run)
+        return idle
 
     def submit(self, batch: Batch) -> None:
         """Gives a batch to the worker that has the least to do, or holds it back until there is memory for it."""
@@ -202,7 +205,7 @@ class ProcessExecutor:
 
     def _depth(self, worker: WorkerProcess) -> int:
         """How many batches a worker may have at a time."""
-        if self._crew.is_swollen(worker) and not worker.holds_paused:
+        if (worker.worn or self._crew.is_swollen(worker)) and not worker.holds_paused:
             return 0
         return 2 if worker.jobs and worker.will_be_free_soon() else 1
 
@@ -298,8 +301,13 @@ class ProcessExecutor:
             worker.be_eager(idle)
             if not shares or not worker.load or not worker.ready:
                 continue
-            for held in worker.called_back(now, RECALL_AFTER):
+            for held in worker.called_back(now, RECALL_AFTER, partial(self._has_fewer, worker)):
                 worker.say(RecallMessage(held.batch.id))
+
+    def _has_fewer(self, full: WorkerProcess, block: BlockKey, runs: int) -> bool:
+        """Whether another worker than this one could take runs of a block, and has fewer of it than so many."""
+        others = (worker for worker in self._crew.workers if worker is not full and not worker.jobs)
+        return self._crew.unborn > 0 or any(worker.wide_runs[block] < runs for worker in others)
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()

@@ -17,11 +17,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from refold.errors import ChangedItemsError, ChildLimitError
-from refold.executors.interrupts import Interrupts
-from refold.executors.reporter import Reporter
+from refold.executors.interrupts import PROCESS, Interrupts
+from refold.executors.open_run import OpenRun
+from refold.executors.reporter import LARGEST, Reporter
 from refold.languages.dependencies import Dependencies
 from refold.languages.event_loops import outside_loop
 from refold.languages.unfolding import ItemList, ItemRows, ItemStream, Unfolded, split_yield
+from refold.outputs.plain import encode_plain
 from refold.ports.executor import BlockTask, NamedWait
 from refold.ports.output_store import ChunkBuilder, Item
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("refold.blocks")
 _T = TypeVar("_T")
+_END, _ENOUGH = object(), object()
 
 
 @dataclass(slots=True)
@@ -47,8 +50,9 @@ class Production:
     kept: list[Item] | None
     """A generator's items, where tests or callbacks are to see them; None otherwise."""
     credit: int
-    """Items that it may give in all; grows by pulls."""
+    """Items that it may give in all, known ones left out; grows by pulls."""
     credit_bytes: int
+    """Bytes that it may give in all; 0: any number."""
     pulls: int = 0
     """How many pulls came."""
     given: int = 0
@@ -77,12 +81,13 @@ class Production:
 
     def spent(self) -> bool:
         """Whether it must wait for a pull."""
-        new = self.given - self._known_items
-        return self.streams and (new >= self.credit or (0 < self.credit_bytes <= self.given_bytes))
+        too_many = self.given_anew >= self.credit
+        return self.streams and (too_many or 0 < self.credit_bytes <= self.given_bytes)
 
     @property
-    def _known_items(self) -> int:
-        return min(self.given, len(self.known) // 8)
+    def given_anew(self) -> int:
+        """How many items came beside known ones."""
+        return self.given - min(self.given, len(self.known) // 8)
 
     def returned(self) -> tuple[object, object]:
         """The items and their metadata as tests and callbacks see them; metadata None without."""
@@ -141,6 +146,71 @@ class Production:
         self.scratch.add_rows(rows.frame, rows.metadata)
         if self.scratch.fingerprints()[-8 * len(rows) :] != self.known:
             raise self._changed(0)
+
+    def give_some(self, reporter: Reporter, opened: OpenRun) -> bool:
+        """Gives some of a generator's items, one at least; False when there are no more. Raises as `give_next`.
+
+        Goes on at most until it must wait for a pull, or the pipeline run is cancelled.
+        """
+        if not self._gives_plain():
+            return self.give_next(reporter)
+        first = self.given
+        try:
+            yielded = self._give_plain(reporter, opened)
+        finally:
+            self.dependencies.pass_over(self.given - first)
+        if yielded is _END:
+            self._end_stream()
+        elif yielded is not _ENOUGH:
+            self._give(split_yield(yielded), reporter)
+        return yielded is not _END
+
+    def _gives_plain(self) -> bool:
+        """Whether an item of which nothing is special can be given without a look at it."""
+        stream = cast("ItemStream", self.unfolded)
+        return (
+            not stream.is_async
+            and self.timeout is None
+            and self.kept is None
+            and 8 * self.given >= len(self.known)
+            and self.given != self.task.max_items
+            and self.dependencies.indifferent
+        )
+
+    def _give_plain(self, reporter: Reporter, opened: OpenRun) -> object:
+        """Gives plain items as they come, at little cost: there may be a million.
+
+        Returns the first one that is not plain, which is not given; _END where there are no more, else _ENOUGH.
+        """
+        interrupts, process, here = self.interrupts, PROCESS, PROCESS[0]
+        interrupts.enter(None)
+        interrupts.leave()
+        yields, known, most = reporter.yields(self.position, self.given), len(self.known) // 8, self.task.max_items
+        note, clock, size = yields.texts.append, time.monotonic, 0
+        try:
+            interrupts.in_user_code = True
+            for yielded in cast("Generator[object]", cast("ItemStream", self.unfolded).iterator):
+                interrupts.in_user_code = False
+                if process[0] is not here:
+                    interrupts.leave()
+                text = encode_plain(yielded)  # at once: the generator may change it afterwards
+                if text is None:
+                    return yielded
+                note(text)
+                self.given += 1
+                self.given_bytes += len(text)
+                size += len(text)
+                now = clock()
+                if now >= yields.due or size >= LARGEST:
+                    reporter.heed(now, large=size >= LARGEST)
+                    size = 0
+                spent = self.given - known >= self.credit or 0 < self.credit_bytes <= self.given_bytes
+                if spent or self.given == most or opened.cancelled:
+                    return _ENOUGH
+                interrupts.in_user_code = True
+        finally:
+            interrupts.leave()
+        return _END
 
     def give_next(self, reporter: Reporter) -> bool:
         """Gives a generator's next item; False when there is none. Raises what the generator raises, and as above."""

@@ -9,23 +9,22 @@ from __future__ import annotations
 
 import threading
 import time
-from array import array
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 
 from refold.errors import StoreError
 from refold.executors.capture import end_lines
-from refold.executors.failures import failure_of
 from refold.executors.open_run import OpenRun
-from refold.executors.stretch import Stretch
+from refold.executors.stretch import Stretch, Yields
+from refold.executors.waiting import Given, OpenWaits, Waiting, not_stored
 from refold.languages.unfolding import ItemList, ItemRows
+from refold.model.limit_value import limit_value
 from refold.outputs.plain import encode_first
 from refold.ports.executor import Batch, Failure, Finished, NamedWait, Partial, Paused, Produced, Report
 from refold.ports.output_store import ChunkBuilder, ChunkRef, Item, Output, Shape
-from refold.scheduler.events import OPEN, Outcome
-from refold.scheduler.ranges import Range, gather, numbers
+from refold.scheduler.events import Outcome
+from refold.scheduler.ranges import gather
 
 DELAY = 0.025
 """Seconds that a result waits at most."""
@@ -41,42 +40,6 @@ _PORTION = 512
 Send = Callable[[list[Report]], None]
 OnPublish = Callable[[ChunkRef, list[int]], None]
 """Told of a published chunk of outputs, and of the batch's positions that its records belong to."""
-
-
-@dataclass(slots=True)
-class _Given:
-    """Items of one run that wait to be published."""
-
-    position: int
-    start: int
-    length: int
-    first: int
-    size: int
-    waits: list[NamedWait]
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """Results that wait to be published."""
-
-    since: float | None = None
-    """Monotonic; None when nothing waits."""
-    items: list[_Given] = field(default_factory=list)
-    ranges: list[Range] = field(default_factory=list)
-    """Positions of runs that are over."""
-    outcomes: bytearray = field(default_factory=bytearray)
-    started: array[float] = field(default_factory=lambda: array("d"))
-    ended: array[float] = field(default_factory=lambda: array("d"))
-    failures: dict[int, Failure] = field(default_factory=dict)
-    outputs: list[int] = field(default_factory=list)
-    """Positions whose outputs are in the builder, in order."""
-
-    def add(self, start: int, stop: int) -> None:
-        """The runs `start` to `stop` are over."""
-        if self.ranges and self.ranges[-1][1] == start:
-            self.ranges[-1] = self.ranges[-1][0], stop
-        else:
-            self.ranges.append((start, stop))
 
 
 class Reporter:
@@ -103,11 +66,11 @@ class Reporter:
         self._on_publish: OnPublish | None = None
         self._lost: StoreError | None = None
         """Why items that were given could not be stored."""
-        self._waiting = _Waiting()
+        self._waiting = Waiting()
         self._stretch = Stretch()
-        """Runs that are not among those that wait yet."""
-        self._unmet: dict[int, list[NamedWait]] = {}
-        """By position: waits for items that were not reported when the items that wait for them were."""
+        self._noting: Stretch | Yields = self._stretch
+        """What somebody notes results in, which are not among those that wait yet."""
+        self._open_waits = OpenWaits()
         self._last = 0.0
 
     def another(self, on_waiting: Callable[[], None]) -> Reporter:
@@ -122,7 +85,7 @@ class Reporter:
     @eager.setter
     def eager(self, eager: bool) -> None:
         self._eager = eager
-        self._stretch.due = 0.0
+        self._noting.due = 0.0
 
     def begin(self, batch: Batch, opened: OpenRun, on_publish: OnPublish) -> None:
         """What follows belongs to this batch; what waited of another one is published."""
@@ -130,7 +93,7 @@ class Reporter:
             if self._batch is not batch:
                 self.flush()
                 self._lost = None
-                self._unmet.clear()
+                self._open_waits.clear()
             self._batch, self._opened, self._on_publish = batch, opened, on_publish
             self._builder = opened.builder()
 
@@ -142,18 +105,31 @@ class Reporter:
         with self.lock:
             self._take()
             self._stretch.go_on(position, began)
+            self._noting = self._stretch
             return self._stretch
 
-    def heed(self, now: float, *, large: bool) -> float:
-        """Publishes what was noted in the stretch if it is time, or `large`; when (monotonic) that is done."""
+    def yields(self, position: int, index: int) -> Yields:
+        """Where items of a run may be noted, from an index on: until anything else is reported; due as a stretch."""
         with self.lock:
+            self._take()
+            self._noting = yields = Yields(position, index)
+            return yields
+
+    def heed(self, now: float, *, large: bool) -> float:
+        """Publishes what was noted if it is time, or `large`; when (monotonic) that is done.
+
+        Raises StoreError where items that were noted could not be stored.
+        """
+        with self.lock:
+            self._check()
             if self._waiting.since is None:
                 self._wait_from(now)
             publish_at = self._publish_at()
             if not large and now < publish_at:
-                self._stretch.due = publish_at
+                self._noting.due = publish_at
                 return now
             self.flush()
+            self._check()
             self._stretch.began = self._monotonic()
             return self._stretch.began
 
@@ -220,51 +196,62 @@ class Reporter:
         `waits` are its own, and those of earlier items whose target it is (design 2.9).
         """
         with self.lock:
+            self._take()
             builder = self._check()
             before = builder.size
             first = builder.add_item(item)
             size = builder.size - before
-            self._have(_Given(position, index, 1, first, size, list(waits)))
+            self._have(Given(position, index, 1, first, size, list(waits), self._groups((item.metadata,), 0, 1)))
             return size
 
     def give_all(self, position: int, items: ItemList, waits: Sequence[NamedWait] = ()) -> None:
         """A run of a dynamic block returned these items; the same as giving them one by one, from index 0."""
         start, waiting = 0, deque(sorted(waits, key=attrgetter("item")))
         while start < len(items):
-            unnamed = items.unnamed(start, start + _PORTION)
-            texts = encode_first(unnamed, LARGEST)
+            values, metadata = items.alike(start, start + _PORTION)
+            texts = encode_first(values, LARGEST)
+            names = None if metadata is None else encode_first(metadata[: len(texts)], LARGEST)
+            texts = texts if names is None else texts[: len(names)]
             with self.lock:
+                self._take()
                 builder = self._check()
                 first, before = len(builder), builder.size
                 if texts:
-                    builder.add_plain_items(texts)
+                    builder.add_plain_items(texts, names)
                 else:
-                    builder.add_item(items.item(start))
+                    _add_some(builder, items, start)
                 length = len(builder) - first
-                given = _Given(position, start, length, first, builder.size - before, [])
+                groups = self._groups(items.metadata, start, length)
+                given = Given(position, start, length, first, builder.size - before, [], groups)
                 start += length
                 while waiting and waiting[0].item < start:
                     given.waits.append(waiting.popleft())
                 self._have(given)
 
-    def _have(self, given: _Given) -> None:
-        """Items are in the builder: they wait together with those that came just before."""
-        last = self._waiting.items[-1] if self._waiting.items else None
-        if last is not None and last.position == given.position and last.start + last.length == given.start:
-            last.length += given.length
-            last.size += given.size
-            last.waits += given.waits
-        else:
-            self._waiting.items.append(given)
+    def _have(self, given: Given) -> None:
+        """Items are in the builder."""
+        self._waiting.give(given)
         self._added()
 
     def give_rows(self, position: int, rows: ItemRows, waits: Sequence[NamedWait] = ()) -> None:
         """A run of a dynamic block returned a frame, whose rows are its items."""
         with self.lock:
+            self._take()
             builder = self._check()
             before = builder.size
             first = builder.add_rows(rows.frame, rows.metadata)
-            self._have(_Given(position, 0, len(rows), first, builder.size - before, list(waits)))
+            groups = self._groups(rows.metadata, 0, len(rows))
+            self._have(Given(position, 0, len(rows), first, builder.size - before, list(waits), groups))
+
+    def _groups(self, metadata: Sequence[Mapping[str, object] | None] | None, start: int, count: int) -> list[str]:
+        """The values by which runs at these items are limited; none where the block does not ask for them."""
+        key = None
+        if self._opened is not None and self._batch is not None:
+            key = self._opened.tasks[self._batch.block].limit_by
+        if key is None:
+            return []
+        named = (metadata or ())[start : start + count]
+        return [*(limit_value(each, key) for each in named), *([limit_value(None, key)] * (count - len(named)))]
 
     def paused(self, position: int, pulls: int) -> None:
         """A generator gave its slot back."""
@@ -302,19 +289,32 @@ class Reporter:
         return (self._waiting.since or 0.0) + _OWN_DELAY
 
     def _take(self) -> None:
-        """What was noted in the stretch waits with the rest."""
-        noted = self._stretch.take()
-        if noted is None:
+        """What was noted waits with the rest; items after such that could not be stored are lost."""
+        builder, waiting, noting = self._builder, self._waiting, self._noting
+        if isinstance(noting, Yields):
+            start, texts = noting.take()
+            if texts and builder is not None and self._lost is None:
+                first, before = len(builder), builder.size
+                builder.add_plain_items(texts)
+                groups = self._groups(None, 0, len(texts))
+                waiting.give(Given(noting.position, start, len(texts), first, builder.size - before, [], groups))
+                self._wait()
             return
-        self._check().add_plain_outputs(noted.texts, noted.lengths)
-        waiting = self._waiting
-        if waiting.since is None:
-            waiting.since = self._monotonic()
+        noted = noting.take()
+        if noted is None or builder is None:
+            return
+        builder.add_plain_outputs(noted.texts, noted.lengths)
+        self._wait()
         waiting.add(noted.start, noted.stop)
         waiting.outcomes += bytes((Outcome.COMPLETED,)) * len(noted.texts)
         waiting.started += noted.started
         waiting.ended += noted.ended
         waiting.outputs += range(noted.start, noted.stop)
+
+    def _wait(self) -> None:
+        """Something waits; whoever noted it will say so."""
+        if self._waiting.since is None:
+            self._waiting.since = self._monotonic()
 
     def due(self) -> float | None:
         """When (monotonic) what waits must be published; None when nothing waits."""
@@ -329,12 +329,12 @@ class Reporter:
         What cannot be written is no result: those runs are reported as failed, with the reason.
         """
         with self.lock:
-            self._stretch.due = 0.0  # first: a run that is noted after the others were taken asks again
+            self._noting.due = 0.0  # first: who notes something after the rest was taken asks again
             self._take()
             waiting, batch, builder = self._waiting, self._batch, self._builder
             if waiting.since is None or batch is None or builder is None:
                 return
-            self._waiting = _Waiting()
+            self._waiting = Waiting()
             self._last = self._monotonic()
             if self._opened is not None:
                 self._opened.log.flush()  # whoever learns of a result can read what its run printed
@@ -344,7 +344,7 @@ class Reporter:
                 self._builder = None if self._opened is None else self._opened.new_builder()
                 self._lost = error if waiting.items else None
                 if waiting.ranges:
-                    self._send([_not_stored(batch, waiting, error)])
+                    self._send([not_stored(batch, waiting, error)])
 
     def _check(self) -> ChunkBuilder:
         if self._lost is not None:
@@ -352,7 +352,7 @@ class Reporter:
         assert self._builder is not None
         return self._builder
 
-    def _reports(self, batch: Batch, builder: ChunkBuilder, waiting: _Waiting) -> list[Report]:
+    def _reports(self, batch: Batch, builder: ChunkBuilder, waiting: Waiting) -> list[Report]:
         reports: list[Report] = []
         chunk = None
         digests = builder.digests() if waiting.outputs and self._wants_digests(batch) else b""
@@ -370,7 +370,8 @@ class Reporter:
                     named,
                     fingerprints[8 * given.first : 8 * (given.first + given.length)],
                     given.size,
-                    self._met(given) if given.waits or self._unmet else (),
+                    self._open_waits.told_with(given),
+                    tuple(given.groups),
                 )
                 for given in waiting.items
             ]
@@ -397,49 +398,10 @@ class Reporter:
     def _wants_digests(self, batch: Batch) -> bool:
         return self._opened is not None and self._opened.tasks[batch.block].digests
 
-    def _met(self, given: _Given) -> tuple[NamedWait, ...]:
-        """The waits that are told with these items; one whose target is yet to come is open, and told again with it."""
-        stop = given.start + given.length
-        found: list[NamedWait] = []
-        unmet: list[NamedWait] = []
-        for wait in self._unmet.pop(given.position, ()):
-            (found if _target_known(wait, stop) else unmet).append(wait)
-        opened, closed = Counter[NamedWait](), Counter[NamedWait]()
-        for wait in given.waits:
-            if not _target_known(wait, stop):
-                unmet.append(wait)
-                found.append(wait._replace(target=OPEN))
-                continue
-            found.append(wait)
-            if wait.target == OPEN:
-                opened[wait] += 1
-            elif wait.target is not None and wait.target > wait.item >= given.start:
-                was_open = wait._replace(target=OPEN)
-                closed[was_open] += opened[was_open] > closed[was_open]
-        if unmet:
-            self._unmet[given.position] = unmet
-        return tuple(_without(found, closed) if closed else found)
 
-
-def _without(waits: Sequence[NamedWait], closed: Counter[NamedWait]) -> Iterator[NamedWait]:
-    """The waits but for so many open ones: their targets came in the same report, so nobody need know of them."""
-    for wait in waits:
-        if closed[wait] > 0:
-            closed[wait] -= 1
-        else:
-            yield wait
-
-
-def _target_known(wait: NamedWait, items: int) -> bool:
-    return wait.target is None or wait.target < items
-
-
-def _not_stored(batch: Batch, waiting: _Waiting, error: StoreError) -> Finished:
-    failure = failure_of(error)
-    failures = {
-        position: waiting.failures.get(position, failure)
-        for position, outcome in zip(numbers(waiting.ranges), waiting.outcomes, strict=True)
-        if outcome <= Outcome.FAILED_FOR_GOOD and outcome != Outcome.CONDITION_FAILED
-    }
-    outcomes = bytes(Outcome.FAILED if outcome <= Outcome.COMPLETED_FALSE else outcome for outcome in waiting.outcomes)
-    return Finished(batch.id, tuple(waiting.ranges), outcomes, waiting.started, waiting.ended, None, failures)
+def _add_some(builder: ChunkBuilder, items: ItemList, start: int) -> None:
+    """Adds items from one on, one by one: those of a portion, but not many bytes."""
+    for index in range(start, min(start + _PORTION, len(items))):
+        builder.add_item(items.item(index))
+        if builder.size >= LARGEST:
+            return

@@ -25,8 +25,8 @@ class SpawnedWorker:
     def __init__(self, server: ForkServer, name: str, *, cautious: bool = False) -> None:
         """Orders it; `cautious`: it says what came of a child before it goes on to the next.
 
-        Raises OSError when the system has no descriptors for it, or the fork server is over. Whether the system had a
-        process for it is known later: then it `has_ended`, and `refused` says why.
+        Raises OSError when the system has no descriptors for it. Whether it had a process is known later: where not, it
+        `has_ended`, and `refused` or `startup_errors` says why.
         """
         self._server = server
         self._pid: int | None = None
@@ -51,7 +51,8 @@ class SpawnedWorker:
                     os.set_blocking(self._status, False)
                     errors = () if self._errors is None else (self._errors,)
                     descriptors = (theirs.fileno(), self.cursor.descriptor, status, *errors)
-                    server.fork((name, "cautious") if cautious else (name,), descriptors)
+                    self.is_ordered = server.fork((name, "cautious") if cautious else (name,), descriptors)
+                    """Whether there was a fork server to hear of it."""
                 except OSError:
                     os.close(self._status)
                     raise
@@ -99,6 +100,7 @@ class SpawnedWorker:
 
     def close(self) -> None:
         """Lets go of it; it ends by itself when it notices. Whether it has can still be asked."""
+        self._look()
         self._shared.close()
         self._is_closed = True
         if self._is_over:
@@ -168,11 +170,11 @@ class Spawner:
 
     def start(self, name: str, *, cautious: bool = False) -> SpawnedWorker:
         """A new worker. Raises OSError when the system has no process or descriptor for it."""
-        server = self._fitting()
-        try:
-            return SpawnedWorker(server, name, cautious=cautious)
-        except (BrokenPipeError, ConnectionResetError):  # it has ended since it was last looked at
-            return SpawnedWorker(self._fitting(), name, cautious=cautious)
+        worker = SpawnedWorker(self._fitting(), name, cautious=cautious)
+        if not worker.is_ordered:  # the fork server has ended since it was looked at
+            worker.close()
+            worker = SpawnedWorker(self._fitting(), name, cautious=cautious)
+        return worker
 
     def close(self) -> None:
         """All its workers have ended: so do the fork servers."""

@@ -1,7 +1,8 @@
-"""Runs that complete one right after the other, noted without a lock by the one thread that executes them.
+"""What comes one right after the other, noted without a lock by the one thread that executes children.
 
-There may be a million. A run is noted in three steps, the last of which makes it count; whoever publishes takes what
-counts, in whichever thread. Each step of both is one call into C, during which the interpreter changes no thread.
+There may be a million runs, or items that a run yields. What is noted counts from the last step of noting it; whoever
+publishes takes what counts, in whichever thread. Each step of both is one call into C, during which the interpreter
+changes no thread.
 """
 
 from __future__ import annotations
@@ -68,3 +69,33 @@ class Stretch:
         self.position += count
         self.began = ended[-1]
         return Noted(start, self.position, texts, lengths, times[:-1], times[1:])
+
+
+class Yields:
+    """The items of one run from one index on, all plain and without metadata."""
+
+    __slots__ = ("due", "index", "position", "texts")
+
+    texts: list[bytes]
+    """The items that are not published, as JSON."""
+    position: int
+    """The run's."""
+    index: int
+    """That of the first of them, or of the next one."""
+    due: float
+    """As a stretch's."""
+
+    def __init__(self, position: int, index: int) -> None:
+        self.texts = []
+        self.position = position
+        self.index = index
+        self.due = 0.0
+
+    def take(self) -> tuple[int, list[bytes]]:
+        """Takes what there is: the index of the first, and each one's JSON."""
+        count = len(self.texts)
+        texts = self.texts[:count]
+        del self.texts[:count]
+        start = self.index
+        self.index += count
+        return start, texts

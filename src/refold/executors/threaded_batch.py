@@ -113,6 +113,7 @@ class ThreadedBatch(WideBatch):
 
         loop = asyncio.get_running_loop()
         attempt = _Attempt(time.time(), loop.create_future())
+        set_speaker(partial(self._read, partial(self.execution.inputs.uuid, position)))
         try:
             self._threads.start(partial(copy_context().run, self._execute, position, attempt, loop))
         except RuntimeError as error:  # the system has no thread left
@@ -161,7 +162,6 @@ class ThreadedBatch(WideBatch):
         """The thread's part."""
         mine = False
         try:
-            set_speaker(partial(self._read, partial(self.execution.inputs.uuid, position)))
             call = attempt.call = self._make_call(position)
             outcome, output = self._interrupts.limited(None, partial(judged, self.execution.task, call))
             call.check_time()

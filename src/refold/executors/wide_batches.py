@@ -56,9 +56,9 @@ class _Room:
     waiting: deque[WideBatch] = field(default_factory=deque)
     """Batches of which not all has begun."""
 
-    def admits(self, batch: WideBatch) -> bool:
-        """Whether another run of the batch may begin."""
-        return len(batch.tasks) < batch.width and self.under_way + self.stuck < max(self.widths)
+    def admits(self, batch: WideBatch, stuck: int) -> bool:
+        """Whether another run of the batch may begin, where so many threads cannot be had."""
+        return len(batch.tasks) < batch.width and self.under_way + stuck < max(self.widths)
 
 
 class WideBatches:
@@ -76,7 +76,8 @@ class WideBatches:
         """`on_over`: all of a batch was reported. `aside`: there is to be a thread for the loop, which calls it in place
         of `put_cursor`.
 
-        `on_worn`: nothing is under way any more, but threads are stuck; the process is to make room for another.
+        `on_worn`: threads are stuck, and nothing else is under way, or can be: another process is to take over. Called
+        once.
         """
         self.interrupts = Interrupts()
         """Of the threads that are not the main one: there they interrupt nothing."""
@@ -92,6 +93,8 @@ class WideBatches:
         self._contexts: dict[RunId, Context] = {}
         self._under_way = 0
         self._stuck = 0
+        self._worn = False
+        """Whether it was said that threads are stuck: they count no more, as no more than need be comes."""
         self._beginning = False
         """Whether the loop is to look for runs that can begin."""
         self._beating = False
@@ -103,11 +106,6 @@ class WideBatches:
     def is_busy_aside(self) -> bool:
         """Whether something is under way that the main thread does not wait for."""
         return self.aside and bool(self._batches)
-
-    @property
-    def worn(self) -> bool:
-        """Whether threads are stuck, and nothing else is under way. For who calls `take`."""
-        return self._stuck > 0 and not self._batches
 
     def take(self, execution: Execution, code: BlockCode) -> None:
         """Executes a batch: begins with it where there is a thread for it; otherwise all of it is over afterwards."""
@@ -208,7 +206,7 @@ class WideBatches:
             batch = room.waiting[0]
             if batch.execution.run.cancelled:
                 batch.hand_back(Outcome.CANCELLED)
-            elif not room.admits(batch):
+            elif not room.admits(batch, 0 if self._worn else room.stuck):
                 if not room.under_way:
                     self._give_back(room)
                 return
@@ -235,6 +233,7 @@ class WideBatches:
         for batch in tuple(room.waiting):
             batch.hand_back(Outcome.UNSTARTED)
             self._check_over(batch)
+        self._wear_out()
 
     def _ended(self, batch: WideBatch) -> None:
         room = self._rooms[_key(batch.execution)]
@@ -270,7 +269,14 @@ class WideBatches:
         self._say()
         if self._over is not None and not self._over.done():
             self._over.set_result(None)
-        elif self._stuck and self._on_worn is not None:
+        elif self._stuck:
+            self._wear_out()
+
+    def _wear_out(self) -> None:
+        """Says, after all that is to be told, that threads are stuck."""
+        if self._on_worn is not None and not self._worn:
+            self._worn = True
+            self._reports.flush()
             self._on_worn()
 
     def _cancel(self, run: RunId) -> None:

@@ -52,6 +52,9 @@ from refold.ports.output_store import OutputStore
 from refold.scheduler.events import Outcome
 from refold.scheduler.ranges import ranges_of
 
+_WORTH_LESS = "500"
+"""Of 1000 that would make the system end it before all others."""
+
 
 class Worker:
     """Listens and executes until it is told to close."""
@@ -66,17 +69,16 @@ class Worker:
         self._heard: SimpleQueue[ToWorker | None] = SimpleQueue()
         """What the engine said, not yet answered; None: results begin to wait."""
         self._memory = OwnMemory(self._give_back)
-        self._reporter = Reporter(
-            self._report, on_waiting=partial(self._heard.put, None), memory=self._taken
-        )
+        self._is_at_job = False
+        """Whether the main thread executes something."""
+        self._reporter = Reporter(self._report, on_waiting=partial(self._heard.put, None), memory=self._taken)
         self._interrupts = Interrupts()
         self._cursor = cursor
         self._cautious = cautious
         put_cursor = self._say_and_put if cautious else cursor.put
         aside = None if cautious else cursor.put_aside
-        self._runner = BatchRunner(
-            name, open_output_store, self._reporter, self._interrupts, put_cursor, aside, self._end_when_worn
-        )
+        hooks = put_cursor, aside, partial(self._say, Said.WORN), self._rest
+        self._runner = BatchRunner(name, open_output_store, self._reporter, self._interrupts, *hooks)
         self._jobs: deque[ToWorker] = deque()
         self._wake = threading.Condition()
 
@@ -91,22 +93,30 @@ class Worker:
         self._say(KeptMessage(0, self._memory.first))
         self._say(Said.READY)
         with self._runner.capture.installed():
-            while (job := self._next_job()) is not Said.CLOSE or not self._runner.worn:
+            while (job := self._next_job()) is not Said.CLOSE:
                 self._memory.begin()
+                self._is_at_job = True
                 self._do(job)
                 if not self._jobs or self._memory.is_notable():
                     self._reporter.flush()
-                self._settle()
+                self._is_at_job = False
+                self._settle(was_long=job is Said.REST)
 
     def _taken(self) -> int:
-        """Bytes that what is executed took at most; 0: not known, as while others are under way beside it."""
-        return 0 if self._runner.is_busy_aside else self._memory.taken()
+        """Bytes that what is executed took at most; 0: not known, as while the main thread and others are at work."""
+        return 0 if self._is_at_job and self._runner.is_busy_aside else self._memory.taken()
 
-    def _settle(self) -> None:
+    def _settle(self, *, was_long: bool) -> None:
         """Something was executed: gives back the memory that it left."""
-        kept = self._memory.settle()
+        kept = None if self._runner.is_busy_aside else self._memory.settle(was_long=was_long)
         if kept is not None:
             self._say(KeptMessage(kept, self._memory.first))
+
+    def _rest(self) -> None:
+        """What was under way beside the main thread is over: it is to give back the memory that this left."""
+        with self._wake:
+            self._jobs.append(Said.REST)
+            self._wake.notify()
 
     def _give_back(self) -> None:
         self._runner.drop_cached()
@@ -116,12 +126,6 @@ class Worker:
         """Notes which child is next when it is known what came of the last one: if this fails, that one is to blame."""
         self._reporter.flush()
         self._cursor.put(batch, position, since)
-
-    def _end_when_worn(self) -> None:
-        """Threads are stuck in children that are over: another process is to take this one's place."""
-        with self._wake:
-            self._jobs.append(Said.CLOSE)
-            self._wake.notify()
 
     def blame_nobody(self) -> None:
         """It ends of what some child did to it; only a cautious worker knows that it was the one that it is on."""
@@ -169,8 +173,8 @@ class Worker:
                 self._runner.close_run(job.run)
             case CancelMessage():
                 self._runner.drop_paused(job.run)
-            case Said.CLOSE:
-                return  # there is something to do again: it will be said anew
+            case Said.REST:
+                return  # what follows everything that was executed is all there is to it
             case _:
                 raise TypeError(f"no job is a {type(job).__qualname__}: a block has loaded the worker's modules anew")
 
@@ -284,8 +288,15 @@ def _identity(connection: Channel) -> tuple[int, int] | None:
 def start_worker(connection: int, cursor: int, name: str, *, cautious: bool) -> None:
     """Makes this process a worker; the first two are file descriptors. Returns when told to close."""
     faulthandler.enable()
+    _offer_itself()
     # What is loaded by now stays: looking through it again and again would be much of the collector's work.
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
     worker = Worker(Channel.over(connection), Cursor(cursor), name, cautious=cautious)
     vital(worker.work, worker.blame_nobody)
+
+
+def _offer_itself() -> None:
+    """Where the system has no memory left, it is to end a worker, which costs one child, and not the engine."""
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write(_WORTH_LESS)

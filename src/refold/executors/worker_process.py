@@ -6,7 +6,7 @@ import pickle
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +75,8 @@ class Held:
 
 
 _NOWHERE = At(0, IDLE, 0.0)
+_MANY = 64
+"""Of so many runs that wait side by side it matters where they are: of fewer all are likely to have begun."""
 
 
 class WorkerProcess:
@@ -93,6 +95,8 @@ class WorkerProcess:
         self.wide_runs: Counter[BlockKey] = Counter()
         """Of the blocks of which it may have many runs under way at once: how many it holds."""
         self.ready = False
+        self.worn = False
+        """Whether code goes on in it that nobody waits for any more: it is to be replaced when it holds nothing."""
         self.eager = False
         self.started_at = self.idle_since = time.monotonic()
         self.kept = 0
@@ -191,11 +195,16 @@ class WorkerProcess:
             self._widths[held.kind] = held.batch.width
         self._go_on()
 
-    def called_back(self, now: float, after: float) -> Iterator[Held]:
+    def called_back(self, now: float, after: float, has_fewer: Callable[[BlockKey, int], bool]) -> Iterator[Held]:
         """Batches of which something is likely not to have begun though it was there so many seconds ago, or behind
-        another one; each is given once."""
+        another one; each is given once. `has_fewer`: whether another worker, which could take some, has fewer runs of a
+        block than this."""
         jobs, current = self.jobs, self.current_batch()
-        full = {kind for kind, runs in self.wide_runs.items() if runs > self._widths[kind]}
+        full = set[BlockKey]()
+        for kind, runs in self.wide_runs.items():
+            fair = min(self._widths[kind], runs // 2 if runs >= _MANY else runs)
+            if runs > fair and has_fewer(kind, fair):
+                full.add(kind)
         for held in tuple(self.held.values() if full else self._in_turn.values()):
             if held.recalled or not isinstance(held.batch, Batch):
                 continue
@@ -237,7 +246,9 @@ class WorkerProcess:
         try:
             while self.connection.poll():
                 message = cast("FromWorker", pickle.loads(self.connection.recv_bytes()))
-                if isinstance(message, Said):
+                if message is Said.WORN:
+                    self.worn = True
+                elif isinstance(message, Said):
                     self._started()
                 elif isinstance(message, KeptMessage):
                     self.kept, self._first_memory = message.memory, message.first

@@ -92,6 +92,15 @@ class Dependencies:
                 self._check_circle(index)
         return waits
 
+    @property
+    def indifferent(self) -> bool:
+        """Whether the next item, if it has no metadata, needs no look at: none has a label, or waits for another."""
+        return not (self._open or self._blocks_named or self.labels.named)
+
+    def pass_over(self, count: int) -> None:
+        """So many items came that have no metadata, while they were indifferent."""
+        self.labels.pass_over(count)
+
     def finish(self, cut: bool = False) -> None:
         """There are no more items; `cut`: because the rest was left out. Raises DependencyError for a name that never
         came."""

@@ -112,7 +112,7 @@ class _Pandas(SharedColumns):
         import pyarrow as pa
 
         joined = pd.concat(list(self._samples.values()), ignore_index=True)
-        schema = pa.Schema.from_pandas(joined.iloc[:0], preserve_index=False)
+        schema = pa.Schema.from_pandas(joined.iloc[:0])  # its index is a number, which is no column
         _refuse_twins(schema.names)
         for place, dtype in enumerate(joined.dtypes):
             if str(dtype) == "object":
@@ -126,10 +126,11 @@ class _Pandas(SharedColumns):
         stored = frame.stored_schema()
         if stored is not None:
             table = frame.stored_table().select(_without_index(stored).names)
-        else:
-            with _Explained(number):
-                table = pa.Table.from_pandas(cast("pd.DataFrame", frame.value()), preserve_index=False)
-        return _fitted(table, self.schema(), number)
+            return _fitted(table, table.num_rows, self.schema(), number)
+        value = cast("pd.DataFrame", frame.value())
+        with _Explained(number):
+            table = pa.Table.from_pandas(value, preserve_index=False)
+        return _fitted(table, len(value), self.schema(), number)
 
 
 class _Polars(SharedColumns):
@@ -224,7 +225,8 @@ class _Arrow(SharedColumns):
         return ReduceError(f"pyarrow makes no table of these: {type(error).__name__}: {error}")
 
     def table(self, frame: Frame, number: int) -> pa.Table:
-        return _fitted(cast("pa.Table", frame.value()), self.schema(), number)
+        table = cast("pa.Table", frame.value())
+        return _fitted(table, table.num_rows, self.schema(), number)
 
 
 class _Explained:
@@ -358,7 +360,7 @@ def _is_simple(kind: pa.DataType) -> bool:
     )
 
 
-def _fitted(table: pa.Table, schema: pa.Schema, number: int) -> pa.Table:
+def _fitted(table: pa.Table, rows: int, schema: pa.Schema, number: int) -> pa.Table:
     """The table with just these columns: those that it lacks are null, those of another type are cast."""
     import pyarrow as pa
 
@@ -366,7 +368,7 @@ def _fitted(table: pa.Table, schema: pa.Schema, number: int) -> pa.Table:
     names = set(table.column_names)
     for field in schema:
         if field.name not in names:
-            columns.append(pa.nulls(table.num_rows, field.type))
+            columns.append(pa.nulls(rows, field.type))
             continue
         column = table[field.name]
         if column.type != field.type:
@@ -385,7 +387,10 @@ def _refuse_twins(names: Sequence[str]) -> None:
     """Raises ReduceError where two columns have one name, as text."""
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise ReduceError(f"two columns are named `{twice}`, which a Parquet file cannot tell apart", fix=_FIX)
+        raise ReduceError(
+            f"two columns are named `{twice}`, which a Parquet file cannot tell apart",
+            fix="Give each column a name of its own; numbers count as text.",
+        )
 
 
 _KINDS: Mapping[FrameLibrary, type[SharedColumns]] = {

@@ -58,9 +58,12 @@ class ItemList:
         """The items in order."""
         return map(self.item, range(len(self.values)))
 
-    def unnamed(self, start: int, stop: int) -> Sequence[object]:
-        """The values of the items from one to another, if none of them has metadata; else none."""
-        return self.values[start:stop] if self.metadata is None or start >= len(self.metadata) else ()
+    def alike(self, start: int, stop: int) -> tuple[Sequence[object], Metadata | None]:
+        """The values of the items from `start` to `stop` at most, and their metadata: all of them have some, or none."""
+        if self.metadata is None or start >= len(self.metadata):
+            return self.values[start:stop], None
+        metadata = self.metadata[start:stop]
+        return self.values[start : start + len(metadata)], metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +174,17 @@ class LabelCheck:
         if index is not None:
             raise _duplicate(label, index, position)
         return label
+
+    @property
+    def named(self) -> bool:
+        """Whether some item has a label."""
+        return bool(self._named)
+
+    def pass_over(self, count: int) -> None:
+        """So many items came without labels, and none has one."""
+        if count and not self._bounds:
+            self._bounds.append(0)
+        self._count += count
 
     def position_of(self, name: str) -> int | None:
         """The index of the item of this name; None where none has come."""

@@ -12,6 +12,7 @@ import keyword
 from refold.errors import BadInputError
 from refold.model.block import STRATEGIES, DynamicSettings, Join, Reduction, Tolerance
 from refold.model.child_limits import ChildLimits
+from refold.model.flow_entry import read_flow
 from refold.model.keys import BlockUuid
 from refold.model.place import Place
 
@@ -37,7 +38,7 @@ def read_dynamic(configuration: Place, limits: ChildLimits | None = None) -> Dyn
             cut_children=limits.cut,
         )
     dynamic, children = _parent(place)
-    limits = limits.under(place)
+    limits, flow = limits.under(place), read_flow(place, dynamic=dynamic)
     join = place.get("join")
     return DynamicSettings(
         dynamic=dynamic,
@@ -51,6 +52,10 @@ def read_dynamic(configuration: Place, limits: ChildLimits | None = None) -> Dyn
         tolerance=_tolerance(place.get("tolerate")),
         max_child_block_runs=limits.children,
         cut_children=limits.cut,
+        buffer_items=flow.buffer_items,
+        buffer_bytes=flow.buffer_bytes,
+        rate=flow.rate,
+        limit_by=flow.limit_by,
         lazy_input=_lazy_input(place.get("reduce_input")),
     )
 

@@ -15,6 +15,7 @@ from refold.model.block_entry import BlockDefaults, BlockEntry, read_retry
 from refold.model.graph import topological_order
 from refold.model.keys import BlockUuid, PipelineUuid
 from refold.model.place import Place
+from refold.model.pool_settings import PoolSettings
 from refold.model.project import Project
 from refold.model.suggestion import suggestion
 from refold.model.unread_keys import unread_keys, unread_limits
@@ -63,6 +64,8 @@ class PipelineMetadata:
     """`@condition` blocks, likewise."""
     block_run_limit: int | None = None
     """How many block runs may be under way at once (`concurrency_config.block_run_limit`)."""
+    pool: PoolSettings = field(default_factory=PoolSettings)
+    """`executor_config`, over the project's: its worker processes."""
     order: tuple[BlockUuid, ...] = ()
     """Blocks that run, upstreams before downstreams."""
     warnings: tuple[str, ...] = ()
@@ -103,6 +106,7 @@ def read_pipeline(kind: type[_Metadata], project: Project, uuid: PipelineUuid, f
         callbacks=blocks.callbacks,
         conditionals=blocks.conditionals,
         block_run_limit=None if limit is None else limit.integer(1),
+        pool=project.pool.under(root.get("executor_config")),
         order=blocks.order,
         warnings=tuple(warnings),
         metadata=file.value,

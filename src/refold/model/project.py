@@ -14,6 +14,7 @@ from refold.model.block import JsonValue, RetryPolicy
 from refold.model.block_entry import read_retry
 from refold.model.child_limits import ChildLimits
 from refold.model.place import Place
+from refold.model.pool_settings import PoolSettings
 from refold.model.skeleton_files import write_project
 from refold.model.suggestion import suggestion
 from refold.model.yaml_file import YamlFile
@@ -42,6 +43,8 @@ class Project:
     """`retry_config`: what holds for blocks of pipelines that say nothing else."""
     limits: ChildLimits = field(default_factory=ChildLimits)
     """`dynamic_blocks`, over what the environment says."""
+    pool: PoolSettings = field(default_factory=PoolSettings)
+    """`executor_config`: what holds for pipelines that say nothing else."""
 
     @classmethod
     def find(cls, start: Path) -> Self:
@@ -80,6 +83,7 @@ class Project:
             features={} if features is None else _features(features),
             retry=read_retry(place.get("retry_config"), RetryPolicy()),
             limits=ChildLimits.of_environment(os.environ).under(place.get("dynamic_blocks")),
+            pool=PoolSettings().under(place.get("executor_config")),
         )
 
     @classmethod

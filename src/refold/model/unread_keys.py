@@ -57,10 +57,13 @@ _IN_ENTRY = frozenset(
 _IN_DYNAMIC = frozenset(
     {
         *KEYS,
+        "buffer",
         "join",
+        "limit_by",
         "mode",
         "modes",
         "parent",
+        "rate",
         "reduce",
         "reduce_input",
         "reduce_output",
@@ -68,12 +71,17 @@ _IN_DYNAMIC = frozenset(
         "tolerate",
     }
 )
-_WITHOUT_EFFECT = frozenset({"batch_settings", "buffer", "limit_by", "rate"})
+_WITHOUT_EFFECT = frozenset({"batch_settings"})
 """Keys of `dynamic` that others write, and that change nothing here."""
-_ONLY_IN_DYNAMIC = frozenset({*KEYS, "reduce", "reduce_input", "tolerate"})
+_ONLY_IN_DYNAMIC = frozenset({*KEYS, "limit_by", "reduce", "reduce_input", "tolerate"})
 """Keys of `dynamic` that hardly mean anything else."""
 _IN_EXECUTOR = frozenset({"concurrency", "threads"})
-_IN_REDUCE = frozenset({"initial", "levels", "strategy"})
+_IN_DYNAMIC_KEYS = {
+    "buffer": frozenset({"bytes", "items"}),
+    "limit_by": frozenset({"key", "limit"}),
+    "reduce": frozenset({"initial", "levels", "strategy"}),
+}
+"""Keys of those keys of `dynamic` that may be mappings."""
 
 
 def unread_keys(entry: Place) -> Iterator[str]:
@@ -105,9 +113,10 @@ def _unread_settings(configuration: Place) -> Iterator[str]:
             yield f"`configuration.dynamic.{key}` changes nothing"
         elif key not in _IN_DYNAMIC:
             yield f"`configuration.dynamic.{key}` is no setting. {suggestion(key, _IN_DYNAMIC, 'settings')}"
-    reduce = dynamic.get("reduce")
-    if reduce is not None and isinstance(reduce.value, dict):
-        yield from _unknown("configuration.dynamic.reduce", reduce.value, _IN_REDUCE)
+    for key, known in _IN_DYNAMIC_KEYS.items():
+        found = dynamic.get(key)
+        if found is not None and isinstance(found.value, dict):
+            yield from _unknown(f"configuration.dynamic.{key}", found.value, known)
 
 
 def unread_limits(root: Place) -> Iterator[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from refold.outputs.chunk_format import RecordBuilder, StoredChunk
 from refold.outputs.latest import items_files, output_files, write_latest
+from refold.outputs.record_builder import RecordBuilder
 from refold.outputs.segments import SegmentReader, SegmentWriter
+from refold.outputs.stored_chunk import StoredChunk
 from refold.ports.output_store import ChunkRef
 
 

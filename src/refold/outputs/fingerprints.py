@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from operator import add
 
 from refold.outputs.codecs import JSON
 from refold.outputs.large import Data
@@ -15,8 +16,9 @@ SIZE = 8
 """Bytes of a fingerprint."""
 _SHORT = 512
 """Bytes below which a value's digest begins as that of others of its length, which is hashed once."""
-_begun: list[blake2b] = []
-"""For each length of short JSON, the digest as far as the value does not matter; made when it is first needed."""
+_begun: dict[bytes, list[blake2b]] = {}
+"""By the codecs of value and metadata, for each length of a short value: its digest as far as the value does not matter.
+Made when they are first needed."""
 
 
 def item_fingerprint(codec: int, value: Data, metadata: tuple[int, Data] | None = None) -> bytes:
@@ -29,17 +31,18 @@ def item_fingerprint(codec: int, value: Data, metadata: tuple[int, Data] | None 
     return digest.digest()
 
 
-def plain_fingerprints(texts: Sequence[bytes]) -> bytes:
-    """Those of items without metadata whose values are this JSON, one after the other."""
-    if not _begun:
-        _begun.extend(blake2b(b"%c%d:" % (JSON, length), digest_size=SIZE) for length in range(_SHORT))
-    digests, begun = [], _begun
-    for text in texts:
+def plain_fingerprints(texts: Sequence[bytes], metadata: Sequence[bytes] | None = None) -> bytes:
+    """Those of items whose values are this JSON, one after the other; and their metadata this, if all have some."""
+    codecs = bytes((JSON,)) if metadata is None else bytes((JSON, JSON))
+    begun = _begun.get(codecs)
+    if begun is None:
+        begun = [blake2b(codecs + b"%d:" % length, digest_size=SIZE) for length in range(_SHORT)]
+        _begun[codecs] = begun
+    hashed = texts if metadata is None else map(add, texts, metadata)
+    digests = []
+    for text, rest in zip(texts, hashed, strict=True):
         length = len(text)
-        if length >= _SHORT:
-            digests.append(item_fingerprint(JSON, text))
-            continue
-        digest = begun[length].copy()
-        digest.update(text)
+        digest = begun[length].copy() if length < _SHORT else blake2b(codecs + b"%d:" % length, digest_size=SIZE)
+        digest.update(rest)
         digests.append(digest.digest())
     return b"".join(digests)

@@ -83,7 +83,8 @@ def _parquet(table: pa.Table) -> Data:
         small: bytes = sink.getvalue().to_pybytes()
         return small
     try:
-        room = mmap.mmap(-1, 2 * table.nbytes + LARGE)  # what is not written to is no memory
+        # What is not written to is no memory.
+        room = mmap.mmap(-1, 2 * table.nbytes + LARGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         sink = pa.FixedSizeBufferWriter(pa.py_buffer(room))
         pq.write_table(table, sink, **LARGE_PARQUET)
         return memoryview(room)[: sink.tell()]
@@ -98,15 +99,19 @@ def _parquet(table: pa.Table) -> Data:
 def decode_pandas(data: Data, let_go: LetGo = keep) -> pd.DataFrame:
     """The DataFrame that `encode_pandas` encoded; as `decode` in `refold.outputs.codecs`."""
     import pandas as pd
+    import pyarrow as pa
 
     table = decode_table(data, let_go)
-    large = len(data) >= LARGE
-    try:
-        # Piece by piece, a large table becomes a frame: the two never lie side by side.
-        frame: pd.DataFrame = table.to_pandas(use_threads=False, self_destruct=large)
-        del table
-    finally:
-        if large:
+    if len(data) < LARGE:
+        frame: pd.DataFrame = table.to_pandas(use_threads=False)
+    else:
+        try:
+            # Piece by piece, the table becomes the frame: the two never lie side by side. And the frame lies where its
+            # memory is given back as soon as the block lets go of it.
+            pool = pa.system_memory_pool()
+            frame = table.to_pandas(use_threads=False, self_destruct=True, memory_pool=pool)
+            del table
+        finally:
             give_back_arrow()
     # Before copy-on-write, a frame over Arrow's memory refuses to be changed in place.
     return frame.copy() if int(pd.__version__.split(".")[0]) < 3 else frame

@@ -17,10 +17,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from refold.errors import NotFoundError, StoreError
-from refold.outputs.chunk_format import ITEM, NAMED_ITEM, SPREAD_LIST, TUPLE, StoredChunk
+from refold.outputs.chunk_format import ITEM, NAMED_ITEM, SPREAD_LIST, TUPLE
 from refold.outputs.codecs import JSON, PANDAS, PICKLE, POLARS, SUFFIXES, decode, encode
 from refold.outputs.large import Data
 from refold.outputs.pickles import encode_pickle
+from refold.outputs.stored_chunk import StoredChunk
 
 _FILE = re.compile(r"(output_\d+)\.(json|parquet|pkl)")
 _LEFTOVER = re.compile(r"\.output_\d+\.\w+\.[0-9a-f]+\.tmp")

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from refold.errors import NotFoundError, StoreError
-from refold.outputs.chunk_format import RecordBuilder, StoredChunk
 from refold.outputs.codecs import decode
 from refold.outputs.large import Data
 from refold.outputs.latest import VisibleFiles, items_files, output_files
+from refold.outputs.record_builder import RecordBuilder
+from refold.outputs.stored_chunk import StoredChunk
 from refold.ports.output_store import ChunkRef
 
 

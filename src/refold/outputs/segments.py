@@ -19,8 +19,8 @@ from pathlib import Path
 from threading import Lock
 
 from refold.errors import StoreError
-from refold.outputs.chunk_format import StoredChunk
 from refold.outputs.large import LARGE, Data, LetGo, keep, map_file
+from refold.outputs.stored_chunk import StoredChunk
 from refold.ports.output_store import ChunkRef
 
 FOLDER = "segments"

@@ -127,6 +127,8 @@ class BlockTask:
     """Whether the digests of outputs are wanted: a downstream block is cached by what it gets."""
     cuts_items: bool = False
     """What happens to more of them: they are left out, or the run fails."""
+    limit_by: str | None = None
+    """Dynamic blocks: the key of the items' metadata by whose value runs of their children are limited."""
 
 
 class Span(NamedTuple):
@@ -184,6 +186,7 @@ class Batch:
     credit: int = 0
     """Dynamic blocks: items that each run may yield before it pauses, not counting those known from before."""
     credit_bytes: int = 0
+    """The same in bytes; 0: any number."""
     known: Mapping[int, bytes] = field(default_factory=dict)
     """Dynamic blocks: fingerprints of the items that an earlier attempt of this run gave, by position."""
 
@@ -268,6 +271,8 @@ class Produced:
     """Bytes."""
     waits: tuple[NamedWait, ...] = ()
     """Of these items, and of earlier ones that waited for one of these."""
+    groups: tuple[str, ...] = ()
+    """For each item the value that its task's `limit_by` asks for (`refold.model.limit_value`); empty without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,8 +318,14 @@ class Executor(Protocol):
     def submit_fold(self, batch: FoldBatch) -> None:
         """Takes a fold; it holds a slot as a batch does."""
 
+    def idle(self, run: RunId) -> int:
+        """How many workers would begin a batch of this pipeline run at once, having nothing to do.
+
+        Where none would, one more is started if there may be one: while there is work, there is one sooner or later.
+        """
+
     def pull(self, batch: int, position: int, items: int, size: int) -> None:
-        """Lets a producer of a batch give more items, or bytes."""
+        """Lets a producer of a batch give so many items and bytes from now on, whatever it had left."""
 
     def cancel(self, run: RunId) -> None:
         """Stops what is under way for this pipeline run; every run of its batches is still reported."""

@@ -111,7 +111,7 @@ class Chunk(Protocol):
         of them returned what is stored otherwise than as one JSON value: tuples are."""
 
     def contributions(self, start: int, stop: int) -> list[object]:
-        """What the outputs `start` to `stop` contribute to a reduced list: of a list or tuple its elements (design 2.4)."""
+        """What the outputs `start` to `stop` contribute to a reduced list: a list or tuple its elements (design 2.4)."""
 
     def plain_items(self, start: int, stop: int) -> list[object] | None:
         """The values of the items `start` to `stop`, decoded at once; None where one of them is not stored as JSON."""
@@ -142,8 +142,8 @@ class ChunkBuilder(Protocol):
     def add_plain_outputs(self, texts: Sequence[bytes], lengths: Sequence[int]) -> None:
         """Adds outputs that are encoded: the JSON of each, and of a list its length; of any other value NO_LIST."""
 
-    def add_plain_items(self, texts: Sequence[bytes]) -> None:
-        """Adds items without metadata that are encoded: the JSON of each."""
+    def add_plain_items(self, texts: Sequence[bytes], metadata: Sequence[bytes] | None = None) -> None:
+        """Adds items that are encoded: the JSON of each; if all have metadata, its JSON, too."""
 
     def fingerprints(self) -> bytes:
         """Eight bytes an item added: the digest of its encoded value and metadata."""

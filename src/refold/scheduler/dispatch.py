@@ -99,17 +99,18 @@ class Dispatch:
         """Hands out one batch of this block, if it can; of a limited block all that it can."""
         if not block.has_work():
             return False
-        allowance = self._allowance(block)
-        if allowance is not None and allowance <= 0:
-            return False
-        size = self._sizes[block.number]
-        if size <= 0:
+        admitted: int | None = None
+        if block.supply is not None and block.supply.bounded:
+            admitted = self._admitted(block, block.supply)
+        allowance, size = self._allowance(block), self._sizes[block.number]
+        if self._slots <= 0 or (allowance is not None and allowance <= 0):
             return False
         if allowance is not None:
             size = min(size, -(-allowance // self._slots))
-        if block.supply is not None and block.supply.bounded:
-            allowance = _least(allowance, self._admitted(block, block.supply))
-            size = min(size, allowance)
+        if admitted is not None:
+            size, allowance = min(size, admitted), _least(allowance, admitted)
+        if size <= 0:
+            return False
         if isinstance(block.ready, LimitedRuns):
             return self._hand_out_limited(block, block.ready, size, allowance)
         join = block.join
@@ -117,7 +118,8 @@ class Dispatch:
             self._unfolding.combine(block, size * self._slots - block.ready.size)
         size = min(size, -(-block.ready.size // self._slots))
         if block.bucket is not None:
-            size = min(size, self._beginning(block.bucket, block))
+            tokens = self._beginning(block.bucket, block)
+            size = min(size, -(-tokens // max(1, min(self._idle, self._slots))))
         if size <= 0:
             return False
         runs = block.ready.take(size, block.status, Status.INITIAL)
@@ -135,27 +137,25 @@ class Dispatch:
         return max(1, supply.room().items)
 
     def _beginning(self, bucket: Bucket, block: BlockState) -> int:
-        """How many runs of a block with a rate may go to one worker, which has nothing to do."""
+        """How many runs of a block with a rate may begin; none without a worker that has nothing to do."""
         tokens = bucket.available(self._now)
-        if tokens <= 0:
-            if bucket.timer is None and block.ready.size:
-                bucket.timer = self._state.next_timer
-                self._state.timers[bucket.timer] = (block.number, ())
-                self._state.next_timer += 1
-                self._unfolding.command(StartTimer(bucket.timer, bucket.seconds_until(block.ready.size)))
-            return 0
-        if self._idle <= 0:
-            self._state.wants_idle = block.ready.size > 0
-            return 0
-        return -(-tokens // min(self._idle, self._slots))
+        wait = bucket.seconds_until(block.ready.size) if tokens <= 0 and bucket.timer is None else None
+        if wait is not None:
+            bucket.timer = self._state.next_timer
+            self._state.timers[bucket.timer] = (block.number, ())
+            self._state.next_timer += 1
+            self._unfolding.command(StartTimer(bucket.timer, wait))
+        if tokens > 0 and self._idle <= 0:
+            self._state.wants_idle = True
+        return tokens if self._idle > 0 else 0
 
     def _hand_out_limited(self, block: BlockState, ready: LimitedRuns, size: int, allowance: int | None) -> bool:
         """The same for a block of which only so many may be under way for each value (`limit_by`)."""
         workers = self._slots
         if block.bucket is not None:
-            size = min(size, self._beginning(block.bucket, block))
+            allowance = _least(allowance, self._beginning(block.bucket, block))
             workers = min(workers, self._idle)
-        if size <= 0:
+        if size <= 0 or workers <= 0 or (allowance is not None and allowance <= 0):
             return False
         runs = list(numbers(self._take_limited(block, ready, _least(allowance, size * workers))))
         share = -(-len(runs) // workers)
@@ -181,7 +181,9 @@ class Dispatch:
         )
         credit = self._lend(block, block.supply, runs) if block.supply is not None else Credit(0, 0)
         if block.bucket is not None:
-            block.bucket.take(runs, width)
+            # Many at once are spread over all workers, beside what those have under way.
+            free = width * self._idle - (block.running - held)
+            block.bucket.take(runs, 1 if width == 1 else max(0, free))
         self._unfolding.command(RunBatch(block.number, runs, width, failures, credit.items, credit.size))
         self._use_slot()
         self._running += held

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from refold.errors import PlanError
-from refold.model.block import LIST, READ_LAZILY, Block, BlockType, Join
+from refold.model.block import BUFFER_BYTES, BUFFER_ITEMS, LIST, READ_LAZILY, Block, BlockType, Join
 from refold.model.keys import BlockUuid
 from refold.scheduler.joining import Joined, join_axes
 from refold.scheduler.plan import Axis, Edge, EdgeKind, Fold, Plan, PlannedBlock
@@ -51,6 +51,7 @@ class _Sketch:
     joined: Joined
     depth: int
     limit: int | None
+    rate: float | None
     folds: list[Fold] = field(default_factory=list)
 
 
@@ -87,15 +88,16 @@ class _Planner:
             joined = join_axes(Join.PRODUCT, visible, uuids, [])
         columns = iter(joined.columns)
         edges = [replace(edge, columns=next(columns)) if edge.iterates else edge for edge in edges]
-        limits = [] if block.dynamic.dynamic else [block.dynamic.max_concurrent_child_block_runs]
-        limits += [
-            self._blocks[edge.upstream].dynamic.max_concurrent_child_block_runs
-            for edge in edges
-            if edge.kind in {EdgeKind.ITEMS, EdgeKind.FLAT}
+        # A dynamic block's limits are for its children; those of any other block are its own.
+        limiting = [] if block.dynamic.dynamic else [block.dynamic]
+        limiting += [
+            self._blocks[edge.upstream].dynamic for edge in edges if edge.kind in {EdgeKind.ITEMS, EdgeKind.FLAT}
         ]
+        limits = [settings.max_concurrent_child_block_runs for settings in limiting]
         depth = max((self._sketches[edge.upstream].depth + 1 for edge in edges), default=0)
         limit = min((limit for limit in limits if limit is not None), default=None)
-        return _Sketch(block, edges, joined, depth, limit)
+        rate = min((settings.rate for settings in limiting if settings.rate is not None), default=None)
+        return _Sketch(block, edges, joined, depth, limit, rate)
 
     def _edge(self, block: Block, upstream: _Sketch) -> Edge:
         """What the block sees of an upstream (the table of `refold.scheduler.plan`)."""
@@ -156,6 +158,10 @@ class _Planner:
             retry=block.retry,
             sensor_interval=block.sensor_interval if block.type is BlockType.SENSOR else None,
             concurrency_limit=sketch.limit,
+            rate=sketch.rate,
+            buffer_items=block.dynamic.buffer_items or BUFFER_ITEMS,
+            buffer_bytes=block.dynamic.buffer_bytes or BUFFER_BYTES,
+            group_limit=None if block.dynamic.limit_by is None else block.dynamic.limit_by.limit,
             width=1 if block.dynamic.dynamic else self._width(block),
         )
 

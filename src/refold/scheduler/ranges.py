@@ -79,6 +79,9 @@ def stretches(codes: bytes | bytearray, start: int = 0) -> Iterator[tuple[int, i
 def _end_of_stretch(codes: bytes | bytearray, position: int, end: int) -> int:
     """Where the bytes end that are equal to the one here: looks at ever more of them at once, and copies few."""
     code, looked_at = codes[position], 16
+    position += 1
+    if position < end and codes[position] != code:
+        return position
     while position < end:
         until = min(end, position + looked_at)
         if codes.count(code, position, until) < until - position:

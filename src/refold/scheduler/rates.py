@@ -37,22 +37,26 @@ class Bucket:
         """When they were counted, in seconds of some clock that only goes forward."""
         self._unbegun: set[int] = set()
         """Runs that were handed out, and may not have begun."""
+        self._most_unbegun = 0
+        """How many there were at most since the tokens were counted."""
 
     def available(self, now: float) -> int:
         """How many runs may begin."""
-        if self._at is not None and now > self._at:
-            self._add((now - self._at) * self._rate)
-        self._at = now if self._at is None else max(self._at, now)
+        if self._at is None:
+            self._at = now
+        elif now > self._at:
+            more = min((now - self._at) * self._rate, self._burst - self._most_unbegun - self._tokens)
+            self._tokens += max(0.0, more)
+            self._at = now
+        self._most_unbegun = len(self._unbegun)
         return int(self._tokens + _EXACT)
 
-    def _add(self, tokens: float) -> None:
-        self._tokens = max(self._tokens, min(self._tokens + tokens, self._burst - len(self._unbegun)))
-
-    def take(self, runs: Ranges, width: int) -> None:
-        """A batch of these runs is handed out; its worker begins `width` of them at once."""
+    def take(self, runs: Ranges, at_once: int) -> None:
+        """A batch of these runs is handed out; its worker begins so many of them at once."""
         handed = list(numbers(runs))
         self._tokens -= len(handed)
-        self._unbegun.update(handed[width:])
+        self._unbegun.update(handed[at_once:])
+        self._most_unbegun = max(self._most_unbegun, len(self._unbegun))
 
     def begun(self, start: int, stop: int) -> None:
         """Runs `start` to `stop` are not under way any more."""
@@ -63,14 +67,20 @@ class Bucket:
         """Runs that were handed out did not begin, as is sure of them all, or of those that were not the first."""
         returned = stop - start if never_begun else len(self._unbegun.intersection(range(start, stop)))
         self.begun(start, stop)
-        self._add(returned)
+        self._tokens += returned
 
-    def seconds_until(self, runs: int) -> float:
-        """How long it takes until so many runs may begin, or half a burst, or as many as the bucket may hold."""
-        wanted = max(1, min(runs, self._burst // 2, self._burst - len(self._unbegun)))
+    def seconds_until(self, runs: int) -> float | None:
+        """How long it takes until so many runs may begin, or half a burst, or as many as the bucket may hold.
+
+        None: for ever, unless one that was handed out is over.
+        """
+        most = self._burst - len(self._unbegun)
+        if most <= 0:
+            return None
+        wanted = max(1, min(runs, self._burst // 2, most))
         return max(0.0, (wanted - self._tokens) / self._rate)
 
     def validate(self) -> None:
         """Raises AssertionError where there are more tokens than there may be."""
-        assert self._tokens <= self._burst + _EXACT, "tokens"
-        assert self._tokens >= -1, "tokens taken that were not there"
+        assert self._tokens <= self._burst - len(self._unbegun) + _EXACT, "more tokens than there may be"
+        assert self._tokens >= -_EXACT, "tokens taken that were not there"

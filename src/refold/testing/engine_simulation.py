@@ -134,6 +134,7 @@ class EngineSimulation:
             tasks=[self._task(run, number) for number in range(len(script.plan.blocks))],
             blocks=self._snapshot(script),
             recollection=Recollection.of(self.store, run, kept, outputs) if again else None,
+            outputs=outputs,
         )
 
     def observation(self, run: RunId | None = None, cancelled: bool = False) -> Observation:
@@ -199,4 +200,5 @@ class EngineSimulation:
             dynamic=block.dynamic,
             foldings=tuple(edge_folding(script, edge) for edge in block.edges),
             folds_own=folding_of(script, number, computed=True) if any(f.computed for f in block.folds) else None,
+            limit_by="shop" if block.group_limit is not None else None,
         )

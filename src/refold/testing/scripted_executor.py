@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from refold.model.block import LIST
 from refold.model.keys import BlockUuid, Key, RunId
+from refold.model.limit_value import limit_value
 from refold.outputs import MemoryOutputStore
 from refold.ports.executor import (
     Batch,
@@ -68,6 +69,10 @@ class Deeds:
     """What the items of dynamic runs are made of."""
     batches: list[tuple[float, RunId, str]] = field(default_factory=list)
     """When batches came, for which run and block."""
+    begun: list[tuple[float, Place]] = field(default_factory=list)
+    """When block runs began, each time that they did."""
+    under_way: set[Place] = field(default_factory=set)
+    """Block runs that executors have, paused ones included."""
     folds: Counter[tuple[RunId, str]] = field(default_factory=Counter)
     """How many stretches of a block's runs were folded ahead."""
 
@@ -117,6 +122,11 @@ class ScriptedExecutor:
         """How many batches could be taken."""
         return self._workers.free
 
+    def idle(self, run: RunId) -> int:  # noqa: ARG002 - the port's
+        """The same, or fewer: a worker may have been given something ahead. While none is busy, none has."""
+        free = self._workers.free
+        return self._chance.randint(0, free) if self._workers.busy else free
+
     def submit(self, batch: Batch) -> None:
         """Takes a batch. Workers know its runs by the batch and their position in it."""
         self._batches[batch.id] = batch
@@ -127,6 +137,8 @@ class ScriptedExecutor:
         runs = ((0, batch.length),)
         command = RunBatch(batch.id, runs, batch.width, credit=batch.credit, credit_bytes=batch.credit_bytes)
         self._workers.take(command, handed)
+        self._deeds.under_way.update(self._place(batch, position) for position in range(batch.length))
+        self._note_begun()
         for position, known in batch.known.items():
             self._check_known(batch, position, known)
             self._workers.knows(batch.id, position, len(known) // 8)
@@ -156,6 +168,7 @@ class ScriptedExecutor:
         for _ in range(self._chance.randint(1, 4)):
             self._clock.advance(self._chance.random() * 0.02)
             event = self._workers.step()
+            self._note_begun()
             if event is not None:
                 reports.append(self._report(event))
         return reports
@@ -167,6 +180,12 @@ class ScriptedExecutor:
 
     def close(self) -> None:
         """Nothing is left to end."""
+
+    def _note_begun(self) -> None:
+        now = self._clock.monotonic()
+        for handed in self._workers.begun:
+            self._deeds.begun.append((now, self._place(self._batches[handed.block], handed.run)))
+        self._workers.begun.clear()
 
     def _task(self, batch: Batch) -> BlockTask:
         return self._tasks[batch.run][batch.block]
@@ -227,8 +246,14 @@ class ScriptedExecutor:
     def _item(self, batch: Batch, position: int, index: int) -> Item:
         name = self._deeds.names[self._place(batch, position)] = self._value(batch, position)
         # Blocks of every other name give labels.
-        metadata = {"block_uuid": f"no {index}"} if batch.block % 2 else None
-        return Item(item_of(name, index), metadata)
+        metadata: dict[str, object] = {"block_uuid": f"no {index}"} if batch.block % 2 else {}
+        if (key := self._task(batch).limit_by) is not None:
+            metadata[key] = self._limit_value(batch, position, index)
+        return Item(item_of(name, index), metadata or None)
+
+    def _limit_value(self, batch: Batch, position: int, index: int) -> str:
+        """What an item has that its block limits by."""
+        return self._runs[batch.run].script.value(batch.block, self._place(batch, position)[2], index)
 
     def _store(self, run: RunId, items: Sequence[Item], outputs: Sequence[Value]) -> tuple[ChunkRef, bytes, bool]:
         builder = self._runs[run].outputs.builder(f"{self._name}-{self._chance.getrandbits(32):08x}")
@@ -256,7 +281,12 @@ class ScriptedExecutor:
                 NamedWait(wait.item, None if wait.block is None else uuids[wait.block], wait.target)
                 for wait in event.waits
             )
-            return Produced(batch.id, event.run, event.start, length, chunk, 0, named, fingerprints, event.size, waits)
+            groups: tuple[str, ...] = ()
+            if (key := self._task(batch).limit_by) is not None:
+                groups = tuple(limit_value(item.metadata, key) for item in items)
+            return Produced(
+                batch.id, event.run, event.start, length, chunk, 0, named, fingerprints, event.size, waits, groups
+            )
         if isinstance(event, ProducerPaused):
             return Paused(batch.id, event.run, self._pulls[batch.id, event.run])
         return self._finished(batch, event)
@@ -293,6 +323,7 @@ class ScriptedExecutor:
                 self._deeds.failures[place] += 1
                 self._deaths[place] += self._attempts[batch.id][position].outcome not in _FAILURES
                 failures[position] = Failure("Scripted: it failed", "Scripted", "", code == Outcome.FAILED_FOR_GOOD)
+        self._deeds.under_way -= {self._place(batch, position) for position in numbers(event.runs)}
         began = any(code != Outcome.UNSTARTED for code in event.outcomes)
         times = [self._clock.now()] * len(event.outcomes) if began else []
         chunk = self._store(batch.run, (), values)[0] if values else None

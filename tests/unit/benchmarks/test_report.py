@@ -32,7 +32,7 @@ def result(*sections: Section) -> Result:
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [(0.01234, "0.0123"), (1.234, "1.23"), (12.34, "12.3"), (99.96, "100"), (123.4, "123"), (1234567.8, "1,234,568")],
+    [(0.01234, "0.0123"), (1.2, "1.20"), (12.34, "12.3"), (99.96, "100"), (123.4, "123"), (1234567.8, "1,234,568")],
 )
 def test_figures_have_three_digits_that_count_and_whole_numbers_have_commas(value: float, said: str) -> None:
     assert figure(value) == said
@@ -41,7 +41,7 @@ def test_figures_have_three_digits_that_count_and_whole_numbers_have_commas(valu
 def test_a_fan_out_is_told_a_second_and_a_child_with_and_without_start_up() -> None:
     measured = fan_out("Refold", 1000, (2.0, 1.0, 4.0), (0.5, 0.25, 1.0))
     assert fan_outs(measured) == [
-        ["Refold", "1,000", "2 (1 to 4)", "500", "2,000", "500 (250 to 1,000)", "50 (50 to 50)"]
+        ["Refold", "1,000", "2.00 (1.00 to 4.00)", "500", "2,000", "500 (250 to 1,000)", "50.0 (50.0 to 50.0)"]
     ]
 
 
@@ -51,16 +51,15 @@ def test_systems_stand_together_by_their_number_of_children() -> None:
 
 
 def test_a_system_that_is_absent_has_a_row_that_says_so() -> None:
-    absent = Measurement(WHOLE, "s", (), "given up: ray is not installed", "Ray", 500)
-    assert fan_outs([absent]) == [["Ray", "500", "given up: ray is not installed", "", "", "", ""]]
+    absent = Measurement(WHOLE, "s", (), "absent: ray is not installed", "Ray", 500)
+    assert fan_outs([absent]) == [["Ray", "500", "absent: ray is not installed", "", "", "", ""]]
     assert "Ray" in text(result(Section("peers", "Peers", 1.0, (absent,))))
 
 
 def test_a_benchmark_that_failed_is_told_with_its_reason() -> None:
     failed = result(Section("late", "One that hangs", 60.0, (), "not done after 60 s"))
     for told in (text(failed), markdown(failed)):
-        assert "Not measured: One that hangs" in told
-        assert "not done after 60 s" in told
+        assert "Not measured: One that hangs (not done after 60 s)" in told
 
 
 def test_the_table_of_the_terminal_is_aligned() -> None:
@@ -70,7 +69,7 @@ def test_the_table_of_the_terminal_is_aligned() -> None:
         "what             median  least   most  times  unit  remark",
         "",
         "-- Blocks that wait",
-        "the first           1.5    1.5    1.5      1  s",
+        "the first          1.50   1.50   1.50      1  s",
         "the whole of it   1,500  1,500  1,500      1  s     8 workers",
     ]
 
@@ -84,7 +83,7 @@ def test_the_docs_get_the_machine_and_a_table_for_each_benchmark() -> None:
         "",
         "| what | median | least | most | times | unit | remark |",
         "| - | - | - | - | - | - | - |",
-        "| a \\| b | 2 | 1 | 3 | 3 | s |  |",
+        "| a \\| b | 2.00 | 1.00 | 3.00 | 3 | s |  |",
     ]
 
 

@@ -102,7 +102,7 @@ COLUMNS = {
     "boolean": typed("boolean", True, None),
     "text": pd.Series(["a", None]),
     "string": typed("string", "b", None),
-    "day": typed("datetime64[s]", "2024-05-01"),
+    "day": typed("datetime64[ms]", "2024-05-01"),
     "moment": typed("datetime64[ns]", "2024-05-01T10:00:00.000000001", None),
     "berlin": typed("datetime64[us, Europe/Berlin]", "2024-05-01T10:00"),
     "span": typed("timedelta64[ns]", 7),
@@ -132,12 +132,16 @@ def assert_same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(found, expected)
 
 
+def _kind(cell: object) -> object:
+    return type(cell), getattr(cell, "tzinfo", None)
+
+
 @pytest.mark.parametrize("one", HARMLESS)
 def test_types_are_those_that_the_eager_concat_finds(desk: Desk, one: str) -> None:
     for other in HARMLESS:
         frames = HARMLESS[one], HARMLESS[other]
         expected = eager(*frames)
-        if str(expected["c"].dtype) == "object" and len({type(each) for each in expected["c"].dropna()}) > 1:
+        if str(expected["c"].dtype) == "object" and len({_kind(each) for each in expected["c"].dropna()}) > 1:
             with pytest.raises(ReduceError, match=f"{OVER}: column `c` is .* in frame 0 and .* in frame 1"):
                 desk.of(*frames)
             continue
@@ -214,7 +218,7 @@ def test_polars_frames_become_what_polars_makes_of_them(desk: Desk, one: str, ot
     try:
         expected = concatenate(frames, FrameLibrary.POLARS)
     except Exception:
-        with pytest.raises(ReduceError, match=f"{OVER}: column `c` is .* in frame 0 and .* in frame 1"):
+        with pytest.raises(ReduceError, match=rf"{OVER}: (column `c` is|frame [01] is no table(.|\n)*col\(.c.\))"):
             desk.of(*frames)
         return
     assert isinstance(expected, pl.DataFrame)
@@ -255,6 +259,7 @@ def test_frames_without_rows_leave_their_columns(desk: Desk) -> None:
     assert pq.ParquetFile(path).num_row_groups == 0
 
 
+@pytest.mark.filterwarnings("ignore:The DataFrame has column names of mixed type")
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
@@ -266,7 +271,7 @@ def test_frames_without_rows_leave_their_columns(desk: Desk) -> None:
         (frame(n=[1, "a"]), "frame 1 is no table of a Parquet file: ArrowInvalid"),
         (frame(n=["a"]), "column `n` is int64 in frame 0 and large_string in frame 1"),
         (pd.DataFrame([[1, 2]], columns=["n", "n"]), "frame 1 is no table of a Parquet file: ValueError"),
-        (pd.DataFrame({"0": [1], 0: [2]}), "frame 1 is no table of a Parquet file: ValueError"),
+        (pd.DataFrame({"0": [1], 0: [2]}), "two columns are named `0`"),
     ],
 )
 def test_what_makes_no_file_is_an_error_that_leaves_nothing(desk: Desk, returned: object, message: str) -> None:

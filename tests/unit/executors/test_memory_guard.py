@@ -31,5 +31,5 @@ def test_none_is_stopped_where_that_would_change_nothing() -> None:
 
 
 def test_a_reserve_is_a_share_of_a_small_machine() -> None:
-    assert reserve(Memory(GB, GB)) == GB // 10
-    assert reserve(Memory(GB, 100 * GB)) == GB // 2
+    assert reserve(Memory(GB, GB)) == GB // 20
+    assert reserve(Memory(GB, 100 * GB)) == GB // 4

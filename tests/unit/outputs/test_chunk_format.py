@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refold.errors import StoreError
-from refold.outputs.chunk_format import RecordBuilder, StoredChunk
 from refold.outputs.large import Data
+from refold.outputs.record_builder import RecordBuilder
+from refold.outputs.stored_chunk import StoredChunk
 from refold.ports.output_store import ChunkRef, Item, Output
 
 Record = Output | Item

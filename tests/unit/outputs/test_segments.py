@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from refold.errors import StoreError
-from refold.outputs.chunk_format import RecordBuilder, StoredChunk
+from refold.outputs.record_builder import RecordBuilder
 from refold.outputs.segments import SegmentReader, SegmentWriter
+from refold.outputs.stored_chunk import StoredChunk
 from refold.ports.output_store import ChunkRef, Output
 
 
