@@ -71,13 +71,10 @@ VARIANTS: dict[str, tuple[str, Callable[[Path, int], Iterator[None]]]] = {
 def memory_after_each(variant: str, runs: int, children: int) -> list[float]:
     """MB of this process after each of the runs."""
     process = psutil.Process(os.getpid())
-    found = []
     with tempfile.TemporaryDirectory(prefix="many-runs-") as folder:
         project = Path(folder) / "project"
         write_project(project, children)
-        for _ in VARIANTS[variant][1](project, runs):
-            found.append(process.memory_info().rss / 2**20)
-    return found
+        return [process.memory_info().rss / 2**20 for _ in VARIANTS[variant][1](project, runs)]
 
 
 def measure(runs: int = 200, children: int = 10_000) -> list[Measurement]:

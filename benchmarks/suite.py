@@ -16,7 +16,7 @@ from typing import Protocol, cast
 
 from benchmarks.measurement import Measurement
 from benchmarks.result import Section
-from benchmarks.whole_process import ProcessFailed, watched
+from benchmarks.whole_process import ProcessFailed, in_one_line, watched
 
 _MARK = "measured: "
 
@@ -115,9 +115,8 @@ def run(benchmark: Benchmark, quick: bool) -> Section:
     try:
         measurements = _read(watched(command, benchmark.limit).output)
     except (ProcessFailed, ValueError) as error:
-        told = str(error).strip()
-        print(f"\n{told}", file=sys.stderr, flush=True)
-        failure = told.splitlines()[-1]
+        print(f"\n{error}", file=sys.stderr, flush=True)
+        failure = in_one_line(error)
     return Section(benchmark.name, benchmark.title, time.perf_counter() - begin, tuple(measurements), failure)
 
 

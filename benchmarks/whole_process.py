@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -18,6 +19,8 @@ LOOK_EVERY = 0.05
 """Seconds between two looks at the memory."""
 _TOLD = 2000
 """How many characters of what a failed process said are told, its last ones."""
+_LINE = 120
+"""How many characters of an error are kept in results."""
 _CHILDREN_ARE_LISTED = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").exists()
 
 
@@ -134,6 +137,12 @@ def watched(command: Sequence[str], limit: float | None = None, environment: Map
 
 def _said(command: Sequence[str]) -> str:
     return " ".join([Path(command[0]).name, *command[1:]])[:200]
+
+
+def in_one_line(error: BaseException) -> str:
+    """The last thing that an error says, without the folders of this machine."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return re.sub(r"(?<![\w.])/(?:[^\s/()'\"]+/)+", "", lines[-1])[:_LINE]
 
 
 def refold(*arguments: str) -> Ended:

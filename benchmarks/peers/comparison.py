@@ -17,7 +17,7 @@ from benchmarks.fanout import FanOut, fan_out_measurements, floor_once, run_once
 from benchmarks.measurement import FLOOR, REFOLD, WHOLE, Measurement, print_all
 from benchmarks.peers.answer import read_answer
 from benchmarks.peers.systems import PEERS, Peer, environment
-from benchmarks.whole_process import ProcessFailed, watched
+from benchmarks.whole_process import ProcessFailed, in_one_line, watched
 
 LIMIT = 180.0
 """Seconds after which a system is given up."""
@@ -33,18 +33,22 @@ class Entry:
     children: int
     run: Callable[[], FanOut]
     detail: str
+    is_peer: bool = True
+    """Whether it may fail without all of the comparison failing."""
     ended: list[FanOut] = field(default_factory=list)
     failure: str = ""
     """Why it was given up."""
 
     def take_turn(self) -> None:
-        """Measures it once more, unless it was given up."""
+        """Measures it once more, unless it was given up. Raises ProcessFailed when Refold or the floor fails."""
         if self.failure:
             return
         try:
             self.ended.append(self.run())
         except (ProcessFailed, ValueError) as error:
-            self.failure = f"given up: {str(error).strip().splitlines()[-1]}"
+            if not self.is_peer:
+                raise
+            self.failure = f"given up: {in_one_line(error)}"
 
     def measurements(self) -> list[Measurement]:
         """Its rows; one without values where it could not be measured."""
@@ -66,8 +70,9 @@ def run_peer(peer: Peer, children: int) -> FanOut:
 
 def _entries(few: bool) -> Iterator[Entry]:
     for size in OWN_SIZES[:3] if few else OWN_SIZES:
-        yield Entry(FLOOR, size, partial(floor_once, size), "outputs and rows are kept")
-        yield Entry(REFOLD, size, partial(run_once, size, 2), "outputs and rows are kept, a retry goes on from them")
+        yield Entry(FLOOR, size, partial(floor_once, size), "outputs and rows are kept", is_peer=False)
+        kept = "outputs and rows are kept, a retry goes on from them"
+        yield Entry(REFOLD, size, partial(run_once, size, 2), kept, is_peer=False)
     for peer in PEERS:
         for size in peer.sizes[:1] if few else peer.sizes:
             entry = Entry(peer.name, size, partial(run_peer, peer, size), peer.kept)

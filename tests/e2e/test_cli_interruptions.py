@@ -34,10 +34,10 @@ def load(*args, **kwargs):
     time.sleep(60)
 """
 KILL_THE_ENGINE = """
-import os, signal, time
+import os, psutil, signal, time
 @data_loader
 def load(*args, **kwargs):
-    os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(psutil.Process(os.getppid()).ppid(), signal.SIGKILL)
     time.sleep(60)
 """
 LOAD = """

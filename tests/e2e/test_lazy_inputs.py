@@ -11,12 +11,13 @@ import pytest
 from refold.api.replaying import open_replay
 from refold.api.single_block import run_block
 from refold.api.wiring import ExecutorKind
-from refold.errors import PlanError, ReduceError
+from refold.errors import PlanError
+from refold.model.block import JsonValue
 from refold.ports.run_store import RunStatus
 from refold.testing.lab import PASS, Lab, load, statuses, values
 
 KINDS = pytest.mark.parametrize("kind", [ExecutorKind.INLINE, ExecutorKind.PROCESSES], ids=str)
-LAZY = {"reduce_input": "lazy"}
+LAZY: dict[str, JsonValue] = {"reduce_input": "lazy"}
 LOOK = """
 from collections.abc import Sequence
 
@@ -105,7 +106,8 @@ def test_levels_1_gives_one_for_each_outer_key(lab: Lab, kind: ExecutorKind) -> 
 def test_items_of_a_block_that_is_dynamic_for_others_are_read_lazily(lab: Lab, kind: ExecutorKind) -> None:
     lab.add("items", "@data_loader\ndef give():\n    yield {'n': 1}\n    yield [2, 3]\n", dynamic=True)
     lab.add("each", PASS, ["items"])
-    lab.add("whole", "@transformer\ndef whole(items):\n    return {'got': [items[1], len(items)]}\n", ["items"], dynamic=LAZY)
+    whole = "@transformer\ndef whole(items):\n    return {'got': [items[1], len(items)]}\n"
+    lab.add("whole", whole, ["items"], dynamic=LAZY)
     lab.pipeline = lab.pipeline.update_block("items", configuration={"dynamic": {"parent": ["each"]}})
     assert lab.run(kind).output("whole") == {"got": [[2, 3], 2]}
 
@@ -175,8 +177,7 @@ def test_what_makes_no_file_fails_its_reader(lab: Lab, kind: ExecutorKind) -> No
 def test_a_retry_reads_the_file_of_before_unless_something_else_was_returned(lab: Lab) -> None:
     lab.add("numbers", load("[3, 1, 2]"), dynamic=True)
     lab.add("frame", FRAME, ["numbers"], reduce_output=True, dynamic={"reduce": "concat"})
-    lab.add("read", READ + "    raise LookupError\n", ["frame"], dynamic=LAZY)
-    lab.edit("read", READ.replace("    return", "    raise LookupError(str(path))\n    return"))
+    lab.add("read", READ.replace("    return", "    raise LookupError\n    return"), ["frame"], dynamic=LAZY)
     reader = lab.run()
     [before] = (reader.folder / "folded").iterdir()
     written = before.stat()
@@ -221,7 +222,7 @@ def test_lazy_inputs_are_explained_and_replayed(lab: Lab) -> None:
 def test_it_stands_on_a_block_below_one_that_reduces(lab: Lab) -> None:
     lab.add("numbers", load("[2, 1]"), dynamic=True)
     lab.add("each", PASS, ["numbers"], dynamic=LAZY)
-    with pytest.raises(PlanError, match="block `each`.*reduce_input(.|\n)*none of its upstreams does"):
+    with pytest.raises(PlanError, match=r"block `each`.*reduce_input(.|\n)*none of its upstreams does"):
         lab.run()
 
 
@@ -233,7 +234,6 @@ def test_the_eager_error_is_the_lazy_one(lab: Lab) -> None:
     lab.add("lazy", PASS, ["frame"], dynamic=LAZY)
     reader = lab.run()
     [group] = reader.store.failure_groups(reader.record.id)
-    assert ReduceError.__name__ in group.error
     assert "takes data frames (pandas, polars or pyarrow), and met int: 2" in group.error
     assert statuses(reader, "eager") == statuses(reader, "lazy") == {"": "failed"}
 

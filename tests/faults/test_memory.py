@@ -69,6 +69,15 @@ def f(n):
     note(n, "end")
     return n
 """
+MANY = """
+import asyncio
+
+@transformer
+async def f(n):
+    memory = bytearray(20 * 10**6)
+    await asyncio.sleep(1)
+    return n
+"""
 CACHES = """
 CACHE = []
 
@@ -117,7 +126,8 @@ class Pool:
 
     def __init__(self, folder: Path, supply: Supply, memory: int | None) -> None:
         self.folder = folder
-        self.executor = ProcessExecutor(settings=PoolSettings(maximum=2, memory=memory), memory=supply)
+        settings = PoolSettings(maximum=2, idle_seconds=1e9, memory=memory)
+        self.executor = ProcessExecutor(settings=settings, memory=supply)
         self.bench = Bench(folder / "project", self.executor)
 
     def code(self, text: str) -> str:
@@ -257,6 +267,18 @@ def workers() -> list[psutil.Process]:
     return [worker for server in psutil.Process().children() for worker in server.children()]
 
 
+def test_of_many_at_once_fewer_are_at_once_then(pool: Pool) -> None:
+    """Forty of them hold twice as much as there may be; ten of them half of it."""
+    bench = pool.bench
+    block = bench.block(MANY)
+    told = bench.over_items(block, range(40), width=40)
+    while left := told.where(Outcome.UNSTARTED):
+        again = bench.over_items(block, left, width=40)
+        assert not again.where(Outcome.FAILED)
+        told.outcomes |= {position: again.outcomes[at] for at, position in enumerate(left)}
+    assert told.where(Outcome.COMPLETED) == [*range(40)]
+
+
 def test_memory_that_a_child_leaves_is_given_back(pool: Pool) -> None:
     """Small pieces of memory, of which the C library would keep the room."""
     bench = pool.bench
@@ -276,5 +298,7 @@ def test_a_worker_that_keeps_much_is_replaced_and_one_that_comes_to_the_same_is_
     block = pool.bench.block(pool.code(CACHES))
     for n in range(8):
         pool.execute(block, [n])
-    assert len({pid for _, pid, _ in pool.notes("begin")}) == 2
+    first, second = dict.fromkeys(pid for _, pid, _ in pool.notes("begin"))
+    pool.bench.until(lambda: not psutil.pid_exists(first))
+    assert psutil.pid_exists(second)
     pool.close()

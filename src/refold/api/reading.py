@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import threading
-import time
 import weakref
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
-from typing import Self, TypeVar
+from typing import Self
 
-from refold.api.labels import COMPLETED, RunLabels
-from refold.api.positions import Position
+from refold.api.labels import COMPLETED
 from refold.api.run_logs import RunLogs
-from refold.api.running import is_interrupted
-from refold.api.snapshot import BlockSnapshot, PlanSnapshot
+from refold.api.run_summary import INTERRUPTED, FailureView, RunSummary, closable
+from refold.api.snapshot import BlockSnapshot
 from refold.api.tracing import Trace, TraceEntry
-from refold.api.wiring import has_store, open_project_store, run_folder, stored_as
-from refold.engine.pipeline_run import LEASE_SECONDS
+from refold.api.wiring import has_store, open_project_store, stored_as
 from refold.errors import BadInputError, NotFoundError
 from refold.executors.capture import LogLine
-from refold.model.block import JsonValue
 from refold.model.keys import (
     BlockRunUuid,
     BlockUuid,
@@ -35,14 +30,21 @@ from refold.model.keys import (
 )
 from refold.model.project import Project
 from refold.model.suggestion import suggestion
-from refold.outputs import FileOutputStore
 from refold.ports.run_store import BlockRunRow, RunRecord, RunStatus, RunStore
 from refold.scheduler.status import Status
 
-__all__ = ["COMPLETED", "BlockRunView", "FailureView", "LogLine", "RunReader", "TraceEntry", "list_runs"]
+__all__ = [
+    "COMPLETED",
+    "INTERRUPTED",
+    "BlockRunView",
+    "FailureView",
+    "LogLine",
+    "RunReader",
+    "TraceEntry",
+    "closable",
+    "list_runs",
+]
 
-INTERRUPTED = "interrupted"
-_Row = TypeVar("_Row")
 _FOLLOW_SECONDS = 0.3
 """How long `logs` waits before it looks again."""
 _STATUSES: Mapping[str, Collection[Status]] = {
@@ -50,7 +52,6 @@ _STATUSES: Mapping[str, Collection[Status]] = {
     "completed": COMPLETED,
     "running": {Status.QUEUED},
 }
-_COUNTED = ("completed", "failed", "upstream_failed", "condition_failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,40 +73,8 @@ class BlockRunView:
     """One line, of a failed one: the exception's type and message."""
 
 
-@dataclass(frozen=True, slots=True)
-class FailureView:
-    """Failures of one kind."""
-
-    error: str
-    """The first one's line."""
-    count: int
-    block_runs: Sequence[BlockRunUuid]
-    """The first of them."""
-
-
-class RunReader:
+class RunReader(RunSummary):
     """One pipeline run, read. To be closed by whoever opened it."""
-
-    def __init__(
-        self,
-        project: Project,
-        record: RunRecord,
-        store: RunStore,
-        wait: Callable[[float], object] | None = None,
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        """`wait` passes so many seconds when logs are followed; `now` is the time, in seconds since the epoch."""
-        self.project = project
-        self.record = record
-        self.store = store
-        self.plan = PlanSnapshot.of(record)
-        """The plan as it was when the run began."""
-        self.folder = run_folder(project, record.pipeline_uuid, record.id)
-        """Where the run keeps its outputs and logs."""
-        self.outputs = FileOutputStore(self.folder)
-        self.labels = RunLabels(record.id, self.plan, store, self.outputs, _given(record))
-        self._wait = wait or threading.Event().wait
-        self._now = now
 
     @classmethod
     def open(cls, run: str, project: Project) -> Self:
@@ -128,58 +97,6 @@ class RunReader:
         """The block that the run ran alone; None where it ran the pipeline."""
         alone = self.record.options.get("block")
         return None if alone is None else str(alone)
-
-    @property
-    def status(self) -> str:
-        """The stored status word, or `interrupted` when the run's process is gone."""
-        return INTERRUPTED if is_interrupted(self.record, self._now()) else self.record.status.value
-
-    @property
-    def seconds(self) -> float | None:
-        """From when it was last started to its end; None before. An interrupted run ended when it last gave a sign."""
-        record = self.record
-        if record.started_at is None:
-            return None
-        end = record.completed_at
-        if end is None and self.status == INTERRUPTED:
-            if record.lease_expires_at is None:
-                return None
-            end = record.lease_expires_at - LEASE_SECONDS
-        return max(0.0, (self._now() if end is None else end) - record.started_at)
-
-    def head(self) -> dict[str, JsonValue]:
-        """The object that `run --json` prints: the run, counts a block, failures by kind with the first 20 of each."""
-        return {
-            "run_id": self.record.id,
-            "pipeline_uuid": self.record.pipeline_uuid,
-            "status": self.status,
-            "seconds": self.seconds,
-            "blocks": self._counts(),
-            "failures": [
-                {"error": failure.error, "count": failure.count, "block_runs": [*failure.block_runs]}
-                for failure in self.failures()
-            ],
-        }
-
-    def _counts(self) -> dict[str, JsonValue]:
-        reported = self.record.summary.get("blocks")
-        blocks = reported if isinstance(reported, dict) else {}
-        if not blocks and not self.record.status.ended:
-            blocks = {block.uuid: _no_counts(block) for block in self.plan}
-        if self.status != INTERRUPTED:
-            return blocks
-        # The last report may be older than the last rows, and nobody will send another.
-        return {uuid: self._recount(BlockUuid(uuid), counts) for uuid, counts in blocks.items()}
-
-    def _recount(self, block: BlockUuid, reported: JsonValue) -> JsonValue:
-        counts: dict[str, JsonValue] = dict(reported) if isinstance(reported, dict) else {}
-        found = dict.fromkeys(_COUNTED, 0)
-        with closing(closable(self.store.block_runs(self.record.id, block))) as rows:
-            for row in rows:
-                found[Status(row.status).word] += 1
-        total = counts.get("total")
-        known = total if isinstance(total, int) else 0
-        return {**counts, **found, "total": max(known, sum(found.values()))}
 
     def block_runs(self, block: str | None = None, status: str | None = None) -> Iterator[BlockRunView]:
         """Block runs that are over, in the plan's block order, then key order.
@@ -219,13 +136,6 @@ class RunReader:
             completed_at=row.completed_at,
             error=errors.get(row.key),
         )
-
-    def failures(self, first: int = 20) -> Sequence[FailureView]:
-        """Failures by kind, the largest group first, each with its first few block runs."""
-        return [
-            FailureView(group.error, group.size, [self.labels.uuid(block, key) for block, key in group.block_runs])
-            for group in self.store.failure_groups(self.record.id, first)
-        ]
 
     def output(self, block_run_uuid: str) -> object:
         """What the block run returned; of a dynamic block, the list of its items, rows of a frame among them.
@@ -328,11 +238,6 @@ class RunReader:
             fix=f"`refold show {self.record.id}` lists what failed." if word == "upstream_failed" else None,
         )
 
-    def close(self) -> None:
-        """Gives back connections and files."""
-        self.outputs.close()
-        self.store.close()
-
 
 def list_runs(project: Project, pipeline: str | None = None, limit: int | None = None) -> Iterator[RunReader]:
     """Runs of a project, newest first.
@@ -365,12 +270,6 @@ class _ListedRun(RunReader):
         self.outputs.close()
 
 
-def _given(record: RunRecord) -> list[Position]:
-    """The items that a run of one block stands at."""
-    items = record.options.get("items")
-    return [Position.of(each) for each in items if isinstance(each, dict)] if isinstance(items, list) else []
-
-
 def _find(run: str, project: Project, store: RunStore) -> RunRecord:
     fix = "`refold runs` lists the runs there are."
     with closing(closable(store.list_runs(stored_as(project), limit=1 if run == "latest" else None))) as records:
@@ -392,15 +291,5 @@ def _find(run: str, project: Project, store: RunStore) -> RunRecord:
     raise NotFoundError(f"there is no run `{run}`", where=str(project.path), fix=fix)
 
 
-def closable(rows: Iterator[_Row]) -> Generator[_Row, None, None]:
-    """The rows, as something that can be left in the middle: a store's connection is then given back at once."""
-    yield from rows
-
-
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _no_counts(block: BlockSnapshot) -> JsonValue:
-    total = 0 if block.axes else 1
-    return {"total": total, "total_final": not block.axes, **dict.fromkeys(_COUNTED, 0)}

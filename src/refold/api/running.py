@@ -28,7 +28,6 @@ from refold.engine.engine import Engine, Observer
 from refold.engine.ownership import is_alive, this_process
 from refold.engine.pipeline_run import LEASE_SECONDS, RunSetup
 from refold.errors import BadInputError, LeaseError
-from refold.executors.processes import ProcessExecutor
 from refold.model.block import JsonValue
 from refold.model.keys import BlockUuid, Key, RunId
 from refold.model.pipeline import Pipeline
@@ -218,7 +217,7 @@ def _drive(
         engine.cancel_all()
         executor.interrupt()
 
-    with cancelled_by_ctrl_c(cancel, executor.kill if isinstance(executor, ProcessExecutor) else _nothing):
+    with cancelled_by_ctrl_c(cancel, executor.kill):
         try:
             if new is not None:
                 store.create(new)

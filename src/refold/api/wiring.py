@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from refold.errors import StoreError
-from refold.executors.inline import InlineExecutor
-from refold.executors.processes import ProcessExecutor
 from refold.model.keys import PipelineUuid, RunId
 from refold.model.pool_settings import PoolSettings
 from refold.model.project import Project
@@ -18,6 +18,10 @@ from refold.ports.output_store import OutputStore
 from refold.ports.run_store import RunStore
 from refold.runs import open_run_store
 from refold.scheduler.plan import Plan
+
+if TYPE_CHECKING:
+    from refold.executors.inline import InlineExecutor
+    from refold.executors.processes import ProcessExecutor
 
 DATABASE_VARIABLE = "REFOLD_DATABASE_URL"
 """Environment variable: where runs are stored instead of the project's own SQLite file."""
@@ -83,11 +87,16 @@ def open_outputs(context: RunContext) -> OutputStore:
 
 
 def make_executor(kind: ExecutorKind, plan: Plan, pool: PoolSettings) -> InlineExecutor | ProcessExecutor:
-    """The executor for a plan. A pool that is limited in its memory is one of processes: nobody else keeps to it."""
+    """The executor for a plan. A pool that is limited in its memory is one of processes: nobody else keeps to it.
+
+    Only what the one that is chosen needs is loaded: either takes longer to load than a short pipeline takes to run.
+    """
     chain = not any(block.dynamic or block.axes for block in plan.blocks) and len(plan.blocks) == 1 + max(
         (block.depth for block in plan.blocks), default=-1
     )
     small = (chain and pool.memory is None) or not plan.blocks
     if kind is ExecutorKind.INLINE or (kind is ExecutorKind.AUTO and small):
-        return InlineExecutor(open_outputs)
-    return ProcessExecutor(settings=pool)
+        inline: type[InlineExecutor] = import_module("refold.executors.inline").InlineExecutor
+        return inline(open_outputs)
+    processes: type[ProcessExecutor] = import_module("refold.executors.processes").ProcessExecutor
+    return processes(settings=pool)

@@ -1,73 +1,37 @@
-"""The command `refold`: which commands there are."""
+"""The command `refold`: which commands there are, and where."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from refold.cli.command_line import Command, CommandLine
 
-import typer
+_READING = "refold.cli.reading_commands"
+_EXPLAINING = "refold.cli.explaining_commands"
+_PROJECTS = "refold.cli.project_commands"
 
-from refold.cli import explaining_commands, plan_command, project_commands, reading_commands, run_command
-from refold.cli.command_group import CommandGroup
-from refold.cli.run_request import RunRequest, command_of
+PLAN = {"plan": Command("refold.cli.plan_command:plan", "Show what would run, and run nothing.")}
+SHARED = {
+    "runs": Command(f"{_READING}:runs", "List runs, newest first."),
+    "show": Command(f"{_READING}:show", "Show one run: counts, and failures by kind."),
+    "block-runs": Command(f"{_READING}:block_runs", "List the block runs of a run, in key order."),
+    "output": Command(f"{_READING}:output", "Print what a block run returned."),
+    "trace": Command(f"{_EXPLAINING}:trace", "Show where the inputs of a block run came from."),
+    "why": Command(f"{_EXPLAINING}:why", "Say why a block run waits, ran, was kept, was skipped or failed."),
+    "logs": Command(f"{_READING}:logs", "Print what blocks printed and logged."),
+    "debug": Command(f"{_EXPLAINING}:debug", "Run one block run again on its stored inputs, and store nothing."),
+    "retry": Command("refold.cli.retry_command:retry", "Run what did not complete of a run."),
+    "cancel": Command(f"{_PROJECTS}:cancel", "Stop a run."),
+    "clean": Command(f"{_PROJECTS}:clean", "Delete old runs; the latest outputs stay."),
+    "install": Command(f"{_PROJECTS}:install", "Install the packages that the project asks for."),
+}
+"""What `refold` and `mage` have alike."""
 
-_SETTINGS = {"help_option_names": ["--help", "-h"]}
-
-
-def make_app(summary: str) -> typer.Typer:
-    """An app without commands. Help is plain text: it needs no rich, and pipes well."""
-    return typer.Typer(
-        cls=CommandGroup,
-        help=summary,
-        add_completion=False,
-        no_args_is_help=True,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        context_settings=_SETTINGS,
-    )
-
-
-def _show_version(asked: bool) -> None:
-    if asked:
-        from importlib.metadata import version  # slow to load, and seldom asked for
-
-        print(f"refold {version('refold')}")
-        raise typer.Exit
-
-
-VersionOption = Annotated[
-    bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version)
-]
-
-
-def refold_app() -> typer.Typer:
-    """The app of the command `refold`."""
-    app = make_app("Run data pipelines that unfold at runtime and fold back exactly.")
-
-    @app.callback()
-    def options(version: VersionOption = False) -> None:
-        """Run data pipelines that unfold at runtime and fold back exactly."""
-
-    app.command()(project_commands.init)
-    app.command()(command_of(RunRequest, run_command.run))
-    app.command()(plan_command.plan)
-    add_shared_commands(app)
-    app.command()(project_commands.clean)
-    app.command()(project_commands.install)
-    return app
-
-
-def add_shared_commands(app: typer.Typer) -> None:
-    """The commands that `refold` and `mage` have alike."""
-    for command in (
-        reading_commands.runs,
-        reading_commands.show,
-        reading_commands.block_runs,
-        reading_commands.output,
-        explaining_commands.trace,
-        explaining_commands.why,
-        reading_commands.logs,
-        explaining_commands.debug,
-        run_command.retry,
-        project_commands.cancel,
-    ):
-        app.command()(command)
+REFOLD = CommandLine(
+    "refold",
+    "Run data pipelines that unfold at runtime and fold back exactly.",
+    {
+        "init": Command(f"{_PROJECTS}:init", "Make a project, with a pipeline that runs."),
+        "run": Command("refold.cli.run_command:run_as_asked", "Run a pipeline and show its progress."),
+        **PLAN,
+        **SHARED,
+    },
+)

@@ -9,7 +9,7 @@ from types import CodeType
 from typing import TypeVar
 
 import refold
-from refold.cli.command_group import note
+from refold.cli.endings import note
 
 _T = TypeVar("_T")
 _OWN_CODE = str(Path(refold.__file__).parent)

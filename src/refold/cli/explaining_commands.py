@@ -9,16 +9,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import Annotated
 
-import typer
-
 from refold.api.reading import RunReader
 from refold.api.reasons import Reason, explain
 from refold.api.replaying import Replay, Replayed, open_replay
 from refold.api.tracing import NO_ITEM, NONE, Trace, TraceEntry
-from refold.cli.command_group import FAILED, note
 from refold.cli.debugger import debug_crash, run_from_first_line
+from refold.cli.endings import FAILED, Exit, note
 from refold.cli.options import BlockRunArgument, JsonOption, ProjectOption, RunArgument
 from refold.cli.output_format import json_line, value_text
+from refold.cli.parameters import Option
 from refold.cli.project_folder import project_around
 from refold.cli.text_table import table_lines
 from refold.executors.failures import failure_of
@@ -122,7 +121,7 @@ def debug(
     block_run: BlockRunArgument,
     pdb: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--pdb", help="Debug it: where it raises; if it did not fail in its run, from its function's first line."
         ),
     ] = False,
@@ -143,7 +142,7 @@ def debug(
 
 
 def _replayed(replay: Replay, pdb: bool) -> Replayed:
-    """What came of it. Raises typer.Exit when it raised, after its traceback was printed, and looked at in pdb."""
+    """What came of it. Raises Exit when it raised, after its traceback was printed, and looked at in pdb."""
     try:
         # As under `python -m pdb`, a run that is not known to fail stops where it begins.
         if pdb and replay.status is not Status.FAILED:
@@ -158,7 +157,7 @@ def _replayed(replay: Replay, pdb: bool) -> Replayed:
         note(f"error: {replay.block_run_uuid} failed: {failure.error}")
         if pdb:
             debug_crash(error)
-        raise typer.Exit(FAILED) from None
+        raise Exit(FAILED) from None
 
 
 def _tell(replay: Replay, replayed: Replayed) -> None:

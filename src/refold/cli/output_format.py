@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 
-from refold.cli.command_group import note
+from refold.cli.endings import note
 from refold.cli.json_value import JsonWriter
 from refold.model.block import JsonValue
 

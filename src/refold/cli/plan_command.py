@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
-import typer
-
 from refold.api.planning_view import PlannedBlockView, PlanView, describe_plan
 from refold.api.snapshot import EdgeSnapshot
-from refold.cli.command_group import note_warnings
+from refold.cli.endings import note_warnings
 from refold.cli.options import JsonOption, PipelineArgument, ProjectArgument
 from refold.cli.output_format import json_line
+from refold.cli.parameters import Option
 from refold.cli.project_folder import project_at
 from refold.cli.text_table import table_lines
 from refold.errors import BadInputError
@@ -25,7 +24,7 @@ def plan(
     pipeline: PipelineArgument,
     assume: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             "--assume", metavar="BLOCK=N", help="Take it that each run of a dynamic block gives N items; repeatable."
         ),
     ] = None,

@@ -7,24 +7,23 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from refold.api.cleaning import clean as clean_project
 from refold.api.installing import install as install_requirements
 from refold.api.installing import requirement_files
 from refold.api.reading import RunReader
 from refold.api.running import request_cancel
-from refold.cli.command_group import FAILED, note
 from refold.cli.duration import parse_duration, size_text
+from refold.cli.endings import FAILED, Exit, note
 from refold.cli.options import OptionalProject, ProjectArgument, ProjectOption, RunArgument
+from refold.cli.parameters import Argument, Option
 from refold.cli.project_folder import project_around, project_at, project_option, shown_path
 from refold.errors import BadInputError
 from refold.model.project import Project
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.")],
-    name: Annotated[str | None, typer.Option("--name", help="The project's name; default: the folder's.")] = None,
+    folder: Annotated[Path, Argument(metavar="DIR", help="The folder to make.")],
+    name: Annotated[str | None, Option("--name", help="The project's name; default: the folder's.")] = None,
 ) -> None:
     """Make a project, with a pipeline that runs."""
     made = Project.init(folder, name)
@@ -51,10 +50,10 @@ def cancel(run: RunArgument, project: ProjectOption = None) -> None:
 def clean(
     project: OptionalProject = None,
     keep: Annotated[
-        int | None, typer.Option("--keep", metavar="N", min=0, help="Keep the newest N runs of each pipeline.")
+        int | None, Option("--keep", metavar="N", minimum=0, help="Keep the newest N runs of each pipeline.")
     ] = None,
     older_than: Annotated[
-        str | None, typer.Option("--older-than", metavar="AGE", help="Delete what ended longer ago: 12h, 7d, 2w.")
+        str | None, Option("--older-than", metavar="AGE", help="Delete what ended longer ago: 12h, 7d, 2w.")
     ] = None,
 ) -> None:
     """Delete old runs; the latest outputs stay."""
@@ -80,4 +79,4 @@ def install(project: ProjectArgument) -> None:
     code = install_requirements(found)
     if code != 0:
         note(f"error: pip ended with exit code {code}; its message is above")
-        raise typer.Exit(FAILED)
+        raise Exit(FAILED)

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Annotated
 
-import typer
-
 from refold.api.reading import BlockRunView, RunReader, list_runs
 from refold.cli.duration import duration_text
 from refold.cli.options import (
@@ -19,6 +17,7 @@ from refold.cli.options import (
     RunArgument,
 )
 from refold.cli.output_format import clock_time, iso_time, json_line, json_of, local_time, value_text
+from refold.cli.parameters import Argument, Option
 from refold.cli.project_folder import project_around
 from refold.cli.run_report import report_lines
 from refold.cli.text_table import one_line, table_lines
@@ -30,9 +29,9 @@ from refold.model.keys import encode_key, parse_block_run_uuid
 def runs(
     project: OptionalProject = None,
     pipeline: Annotated[
-        str | None, typer.Option("--pipeline", metavar="PIPELINE", help="Only runs of this pipeline.")
+        str | None, Option("--pipeline", metavar="PIPELINE", help="Only runs of this pipeline.")
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="At most so many runs.")] = None,
+    limit: Annotated[int | None, Option("--limit", metavar="N", minimum=1, help="At most so many runs.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List runs, newest first."""
@@ -70,9 +69,9 @@ def show(run: RunArgument, project: ProjectOption = None, as_json: JsonOption = 
 
 def block_runs(
     run: RunArgument,
-    block: Annotated[str | None, typer.Option("--block", metavar="BLOCK", help="Only runs of this block.")] = None,
+    block: Annotated[str | None, Option("--block", metavar="BLOCK", help="Only runs of this block.")] = None,
     status: Annotated[
-        str | None, typer.Option("--status", metavar="STATUS", help="Only runs of this status, such as `failed`.")
+        str | None, Option("--status", metavar="STATUS", help="Only runs of this status, such as `failed`.")
     ] = None,
     project: ProjectOption = None,
     as_json: JsonOption = False,
@@ -122,9 +121,9 @@ def output(
 def logs(
     run: RunArgument,
     block_run: Annotated[
-        str | None, typer.Argument(metavar="BLOCK_RUN", help="One block run, or a block: all its runs.")
+        str | None, Argument(metavar="BLOCK_RUN", help="One block run, or a block: all its runs.")
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run is over.")] = False,
+    follow: Annotated[bool, Option("--follow", "-f", help="Go on until the run is over.")] = False,
     project: ProjectOption = None,
 ) -> None:
     """Print what blocks printed and logged."""

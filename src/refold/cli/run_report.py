@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from refold.api.reading import FailureView, RunReader
+from refold.api.run_summary import FailureView, RunSummary
 from refold.api.wiring import latest_folder
 from refold.cli.duration import duration_text
 from refold.cli.project_folder import project_option, shown_path
 from refold.cli.text_table import one_line, table_lines
-from refold.executors.capture import LogLine
 from refold.model.block import JsonValue
-from refold.model.keys import parse_block_run_uuid
 from refold.ports.run_store import RunStatus
 
 _NAMED = 5
 """How many block runs of a kind of failure are named."""
 _COUNTS = ("total", "completed", "failed", "upstream_failed", "condition_failed", "cancelled")
 _ALWAYS = frozenset({"total", "completed", "failed"})
-_TESTS_PASSED = re.compile(r"(\d+)/(\d+) tests passed\.")
 
 
-def report_lines(reader: RunReader) -> Iterator[str]:
+def report_lines(reader: RunSummary) -> Iterator[str]:
     """The whole report."""
     failures = reader.failures(_NAMED)
     yield from failure_lines(failures)
@@ -74,7 +70,7 @@ def _count_text(counts: Mapping[str, JsonValue], name: str) -> str:
     return f"{text}+" if name == "total" and counts.get("total_final") is False else text
 
 
-def _next_lines(reader: RunReader, failures: Sequence[FailureView]) -> Iterator[str]:
+def _next_lines(reader: RunSummary, failures: Sequence[FailureView]) -> Iterator[str]:
     option = project_option(reader.project)
     run, status = reader.record.id, reader.status
     if status in {"failed", "cancelled", "interrupted"} or failures:
@@ -89,20 +85,3 @@ def _next_lines(reader: RunReader, failures: Sequence[FailureView]) -> Iterator[
     folder = latest_folder(reader.project, reader.record.pipeline_uuid)
     if folder.is_dir():
         yield f"outputs: {shown_path(folder)}"
-
-
-def lines_of_tests(logs: Iterable[LogLine]) -> Iterator[str]:
-    """How many tests of each block passed, from what its runs said."""
-    passed: dict[str, list[int]] = {}
-    for line in logs:
-        found = _TESTS_PASSED.fullmatch(line.text) if line.text.endswith("tests passed.") else None
-        if found is not None:
-            block = parse_block_run_uuid(line.block_run)[0]
-            sums = passed.setdefault(block, [0, 0, 0])
-            for at, count in enumerate((int(found[1]), int(found[2]), 1)):
-                sums[at] += count
-    for name, (good, total, runs) in passed.items():
-        over = "" if runs == 1 else f", over {runs:,} block runs"
-        yield f"tests of {name}: {good:,}/{total:,} passed{over}"
-    if not passed:
-        yield "tests: no block run had any"

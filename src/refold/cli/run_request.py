@@ -9,14 +9,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import TypeVar, get_type_hints
+from enum import StrEnum
+from typing import Annotated, TypeVar, get_type_hints
 
 from refold.api.running import RunOptions
 from refold.api.wiring import ExecutorKind
 from refold.cli.options import (
     BlockOption,
     ChildOption,
-    ExecutorOption,
     JsonOption,
     NoTestsOption,
     PipelineArgument,
@@ -25,11 +25,30 @@ from refold.cli.options import (
     TestOption,
     WorkersOption,
 )
+from refold.cli.parameters import Option
 from refold.cli.runtime_variables import parse_runtime_variables
 from refold.errors import BadInputError
 from refold.model.block import JsonValue
 
 _Request = TypeVar("_Request", bound="RunRequest")
+
+
+class ExecutorChoice(StrEnum):
+    """What `--executor` takes; without it Refold chooses."""
+
+    INLINE = "inline"
+    PROCESSES = "processes"
+
+    @property
+    def kind(self) -> ExecutorKind:
+        """The kind of executor it names."""
+        return ExecutorKind(self.value)
+
+
+ExecutorOption = Annotated[
+    ExecutorChoice | None,
+    Option("--executor", help="In this process, or in worker processes; default: what suits the pipeline."),
+]
 
 
 @dataclass(frozen=True)

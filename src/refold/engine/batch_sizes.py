@@ -1,9 +1,9 @@
 """How many runs a batch holds.
 
 Of runs that a worker executes one after the other: as many as it does in a twentieth of a second, by what was measured.
-Of those of which it has many under way at once: as many as may begin, at once and before anything was measured, for they
-wait rather than work. A worker is given a little more than may begin, where runs are so short that it would have to
-wait for the next ones. Where some workers are busy, those of them that come free in a moment get their share.
+Of those of which it has many under way at once: as many as may begin, before anything was measured, for they wait
+rather than work. A worker is given a little more than may begin, where runs are so short that it would have to wait
+for the next ones. Where some workers are busy, those of them that come free in a moment get their share.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class BatchSizes:
     def __init__(self, state: State) -> None:
         self._state = state
         self._seconds: list[float | None] = [None for _ in state.blocks]
-        """Of a run; where many are under way at once from its beginning to its end, else the time it took its worker."""
+        """Of a run: the time it took its worker; where many are under way at once, from its beginning to its end."""
         self._sizes = [1 for _ in state.blocks]
         self._wide = [block for block in state.blocks if block.plan.width > 1]
         self._kept_since: dict[int, float] = {}

@@ -38,7 +38,9 @@ class FinishedRuns(NamedTuple):
     def of(cls, report: Finished, runs: Ranges) -> FinishedRuns:
         """`runs` are those that the report is about, in its order."""
         if len(report.outcomes) >= _SCATTERED * len(runs):
-            return cls(runs, report.outcomes, Times(runs, report.started, report.ended) if report.started else None, None)
+            return cls(
+                runs, report.outcomes, Times(runs, report.started, report.ended) if report.started else None, None
+            )
         told = array("I", numbers(runs))
         order = sorted(range(len(told)), key=told.__getitem__)
         runs = gather(map(told.__getitem__, order))

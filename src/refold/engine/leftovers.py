@@ -1,7 +1,7 @@
 """What pipeline runs that are over leave behind in a process that goes on to drive others.
 
 The blocks of a run and what they iterate over know each other, so what they hold is not given back before Python's
-collector of circles comes by. It comes ever less often to a process that has much, and a hundred runs would wait for it.
+collector of circles comes by. It comes ever less often to a process that has much: a hundred runs would wait for it.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from refold.engine.finished_runs import FinishedRuns
 from refold.engine.folding import Folding
 from refold.engine.item_values import ItemValues
 from refold.engine.item_waits import waits_of
-from refold.engine.partials import FormerPartials
 from refold.engine.leftovers import Leftovers
+from refold.engine.partials import FormerPartials
 from refold.engine.places import Chunks
 from refold.engine.progress import BlockProgress, progress_of, summary_of
 from refold.engine.recollection import Recollection
@@ -344,7 +344,7 @@ class PipelineRun:
         if report.chunk is not None:
             finished.place(report, self._builder.outputs[block], self._recorder.add_chunk(report.chunk))
         if report.digests:
-            self._cache.digests.put(block, tuple(numbers(told)), report.outcomes, report.digests)
+            self._cache.digests.put(block, told, report.outcomes, report.digests)
         for position, failure in report.failures.items():
             self._recorder.failures[block, batch.runs[position]] = failure
         self._sizes.measure(block, report, batch.width)

@@ -10,18 +10,24 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import Self
 
+from refold.engine.former_runs import FormerRuns
 from refold.engine.item_waits import beginning_at, up_to
+from refold.engine.run_keys import joined
 from refold.model.keys import BlockUuid, RunId
 from refold.ports.output_store import ChunkRef, OutputStore
 from refold.ports.run_store import BlockRunRow, FoldRow, ItemsRow, RunStore
-from refold.scheduler.spaces import AxisItems, FlatSpace, ItemSpace
+from refold.scheduler.spaces import AxisItems, FlatSpace, ItemSpace, taken
 from refold.scheduler.status import Status
 
 _COMPLETE = frozenset({Status.COMPLETED, Status.COMPLETED_FALSE})
+_PORTION = 1000
+"""How many rows are taken in at a time."""
 NEW = -1
 """The index before, of an item that was not there."""
 
@@ -48,7 +54,7 @@ class Recollection:
         self.obsolete_items: list[tuple[BlockUuid, bytes]] = []
         """Dynamic runs of before whose items are to be forgotten."""
         self._outputs = outputs
-        self._rows: dict[BlockUuid, dict[bytes, BlockRunRow]] = {}
+        self._rows: dict[BlockUuid, FormerRuns] = {}
         self._items: dict[tuple[BlockUuid, bytes], list[ItemsRow]] = {}
         self._former: dict[BlockUuid, array[int]] = {}
         """For each dynamic block, the index before of each of its items of now, by position in its space."""
@@ -86,13 +92,17 @@ class Recollection:
                     memory._items.setdefault((block, items.key), []).append(items)
                 else:
                     memory.obsolete_items.append((block, items.key))
-        for row in store.block_runs(run):
-            if row.status in _COMPLETE and row.block in given:
-                memory._gave.setdefault(row.block, {})[row.key] = given[row.block][row.key]
-            if row.block in kept and row.status in _COMPLETE and not anew(row.block, row.key):
-                memory._rows.setdefault(row.block, {})[row.key] = row
-            else:
-                memory.obsolete.append((row.block, row.key))
+        for block, rows in groupby(store.block_runs(run), attrgetter("block")):
+            while some := list(islice(rows, _PORTION)):
+                completed = [row for row in some if row.status in _COMPLETE]
+                if block in given:
+                    memory._gave.setdefault(block, {}).update((row.key, given[block][row.key]) for row in completed)
+                keeps = [row for row in completed if not anew(block, row.key)] if block in kept else []
+                if keeps:
+                    memory.runs_of(block).add(keeps)
+                if len(keeps) < len(some):
+                    keys = {row.key for row in keeps}
+                    memory.obsolete += [(block, row.key) for row in some if row.key not in keys]
         return memory
 
     def former_keys(self, axes: Sequence[AxisItems], count: int) -> list[bytes | None]:
@@ -103,6 +113,18 @@ class Recollection:
         return [
             None if NEW in key else b"".join(index.to_bytes(4) for index in key) for key in zip(*columns, strict=True)
         ]
+
+    def joined_former_keys(self, axes: Sequence[AxisItems], count: int) -> bytes | None:
+        """The same, joined; None unless all of these runs have a former key, and it is quickly told."""
+        columns = []
+        for space, positions in axes:
+            if not isinstance(space, ItemSpace):
+                return None
+            former = taken(self._former[space.producer.plan.uuid], positions)
+            if NEW in former:
+                return None
+            columns.append(former)
+        return joined(columns, count)
 
     def _former_indices(self, space: ItemSpace | FlatSpace, positions: Sequence[int]) -> Sequence[int]:
         """For each position on an axis, the index it had before; NEW for those that were not there."""
@@ -128,9 +150,13 @@ class Recollection:
             self._offsets[block, outer] = offsets
         return offsets
 
+    def runs_of(self, block: BlockUuid) -> FormerRuns:
+        """All runs of a block that completed."""
+        return self._rows.setdefault(block, FormerRuns(block))
+
     def completed(self, block: BlockUuid, former_key: bytes | None) -> BlockRunRow | None:
         """The row of a run that completed, at its key before."""
-        return None if former_key is None else self._rows.get(block, {}).get(former_key)
+        return None if former_key is None else self.runs_of(block).find(former_key)
 
     def items_of(self, block: BlockUuid, former_key: bytes) -> Sequence[ItemsRow]:
         """The items that a dynamic run gave, by start."""
@@ -208,15 +234,17 @@ class Recollection:
 
     def stored_at(self, block: BlockUuid, places: Sequence[int], key: bytes) -> list[bytes]:
         """Encoded keys of the block's stored rows whose indices at these places are those of `key`."""
-        rows = self._rows.get(block, ())
+        keys = self.runs_of(block).keys()
         if not places:
-            return list(rows)
-        return [each for each in rows if b"".join(each[4 * place : 4 * place + 4] for place in places) == key]
+            return list(keys)
+        return [each for each in keys if b"".join(each[4 * place : 4 * place + 4] for place in places) == key]
 
-    def vanished(self, block: BlockUuid, keys_now: Iterable[bytes]) -> set[bytes]:
-        """Encoded keys under which rows of the block were stored before, and at which no run of now stands."""
-        stored = set(self._rows.get(block, ()))
-        return stored.difference(keys_now) if stored else stored
+    def vanished(self, block: BlockUuid, keys_now: bytes, width: int) -> list[bytes]:
+        """Encoded keys under which rows of the block were stored before, and at which no run of now stands.
+
+        Those of now are joined, and of `width` bytes each.
+        """
+        return self.runs_of(block).without(keys_now, width)
 
 
 def _from(row: ItemsRow, start: int) -> ItemsRow:

@@ -92,7 +92,7 @@ class Recorder:
     def record(self, command: Record) -> None:
         """Runs have reached their last status."""
         block, status = command.block, command.status
-        rest = command.runs
+        rest = command.runs if self._reuse is None else self._reuse.to_be_written(block, command.runs)
         if self._are_alike(block, status):
             rest = tuple(each for each in rest if not self._add_columns(block, status, *each))
         if rest:
@@ -101,8 +101,7 @@ class Recorder:
     def _are_alike(self, block: int, status: Status) -> bool:
         """Whether rows of the block's runs with this status may differ in keys, times and positions alone."""
         planned = self._state.plan.blocks[block]
-        kept = self._reuse is not None and block in self._reuse.unchanged
-        return not (planned.dynamic or status is Status.FAILED or kept or self._cache.concerns(block))
+        return not (planned.dynamic or status is Status.FAILED or self._cache.concerns(block))
 
     def _add_columns(self, block: int, status: Status, start: int, stop: int) -> bool:
         """Makes rows of the runs `start` to `stop` without looking at each; False where that cannot be."""
@@ -123,7 +122,7 @@ class Recorder:
                 BlockRunColumns(
                     block=self._uuid(block),
                     keys=joined_keys(self._state.axes(block, range(piece.start, piece.stop)), length),
-                    count=length,
+                    length=length,
                     status=int(status),
                     attempts=int(began is not None),
                     started_at=began,
@@ -135,10 +134,6 @@ class Recorder:
         return True
 
     def _record_each(self, block: int, runs: Sequence[int], status: Status) -> None:
-        if self._reuse is not None and (unchanged := self._reuse.unchanged.get(block)):
-            runs = [run for run in runs if run not in unchanged]
-            if not runs:
-                return
         keys = self._keys(block, runs)
         self._add_rows(block, runs, keys, status)
         if status is Status.FAILED:

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import Protocol
 
 from refold.engine.batch_builder import BatchBuilder, sequence_of
+from refold.engine.byte_columns import ByteColumn, Marks
 from refold.engine.item_waits import waits_of
 from refold.engine.run_keys import encoded_keys
 from refold.model.keys import PipelineUuid, RunId
@@ -26,6 +27,7 @@ from refold.scheduler.state import State
 from refold.scheduler.status import Status
 
 _SIZE = 8
+_FINGERPRINT = 16
 _UNKNOWN = bytes(_SIZE)
 
 
@@ -71,24 +73,28 @@ class Digests:
     """What tells the content of outputs, eight bytes each, of the blocks where somebody asks."""
 
     def __init__(self, blocks: int) -> None:
-        self._outputs: list[dict[int, bytes]] = [{} for _ in range(blocks)]
+        self._outputs = [ByteColumn(_SIZE) for _ in range(blocks)]
 
-    def put(self, block: int, runs: Sequence[int], outcomes: bytes, digests: bytes) -> None:
+    def put(self, block: int, runs: Ranges, outcomes: bytes, digests: bytes) -> None:
         """Of these runs, the completed ones have these digests, in order."""
-        at = 0
-        for code, low, high in stretches(outcomes):
-            for run in runs[low:high] if code <= Outcome.COMPLETED_FALSE else ():
-                self._outputs[block][run] = digests[at : at + _SIZE]
-                at += _SIZE
+        told = at = 0
+        for start, stop in runs:
+            codes = outcomes[told : told + stop - start]
+            told += stop - start
+            for code, low, high in stretches(codes, start):
+                if code <= Outcome.COMPLETED_FALSE:
+                    end = at + _SIZE * (high - low)
+                    self._outputs[block].put(low, digests[at:end])
+                    at = end
 
     def put_one(self, block: int, run: int, digest: bytes | None) -> None:
         """The digest of one run's output, as it was stored; None where none was."""
         if digest is not None:
-            self._outputs[block][run] = digest
+            self._outputs[block].put(run, digest)
 
     def of(self, block: int, run: int) -> bytes | None:
         """The digest of a run's output; None where it is not known."""
-        return self._outputs[block].get(run)
+        return self._outputs[block][run]
 
 
 class ResultCache:
@@ -100,8 +106,8 @@ class ResultCache:
         self._state = state
         self._builder = builder
         self.digests = Digests(len(state.blocks))
-        self._fingerprints: dict[tuple[int, int], bytes] = {}
-        self._kept: dict[int, set[int]] = {}
+        self._fingerprints = [ByteColumn(_FINGERPRINT) for _ in state.blocks]
+        self._kept = [Marks() for _ in state.blocks]
         self._chunks: dict[RunId, dict[int, ChunkRef]] = {}
         """Of earlier runs, where their chunks lie."""
         self._adoptions: dict[tuple[RunId, int], ChunkRef] = {}
@@ -137,7 +143,7 @@ class ResultCache:
             fingerprint = prints.get(run)
             if fingerprint is None:
                 continue
-            self._fingerprints[block, run] = fingerprint
+            self._fingerprints[block].put(run, fingerprint)
             if fingerprint not in found:
                 continue
             items = self._take(block, run, *found[fingerprint], ledger)
@@ -149,7 +155,8 @@ class ResultCache:
             outcomes.append(Outcome.COMPLETED_FALSE if false else Outcome.COMPLETED)
         if not kept:
             return ranges, []
-        self._kept.setdefault(block, set()).update(kept)
+        for run in kept:
+            self._kept[block].add(run, run + 1)
         events.append(RunsFinished(block, gather(kept), bytes(outcomes)))
         return gather(sorted(set(runs).difference(kept))), events
 
@@ -157,9 +164,9 @@ class ResultCache:
         """A retry keeps this run as it was stored."""
         self.digests.put_one(block, run, row.digest)
         if row.fingerprint is not None:
-            self._fingerprints[block, run] = row.fingerprint
+            self._fingerprints[block].put(run, row.fingerprint)
         if row.kept:
-            self._kept.setdefault(block, set()).add(run)
+            self._kept[block].add(run, run + 1)
 
     def concerns(self, block: int) -> bool:
         """Whether rows of a block carry digests or fingerprints: it is cached, or what it gives is looked at."""
@@ -167,7 +174,7 @@ class ResultCache:
 
     def columns(self, block: int, runs: Sequence[int]) -> Iterator[tuple[bool, Sequence[int]]]:
         """The runs of a record, those that were answered from earlier results apart; True for them."""
-        kept = self._kept.get(block)
+        kept = self._kept[block]
         if not kept:
             yield False, runs
             return
@@ -178,7 +185,7 @@ class ResultCache:
         """What is stored with these runs: digests of their outputs, and fingerprints; None where they have none."""
         return (
             [self.digests.of(block, run) for run in runs],
-            [self._fingerprints.get((block, run)) for run in runs],
+            [self._fingerprints[block][run] for run in runs],
         )
 
     def _fingerprint(self, cached: CachedBlock, block: int, ranges: Ranges) -> Iterator[tuple[int, bytes]]:
@@ -192,7 +199,7 @@ class ResultCache:
                 for space, positions in self._state.axes(block, runs)
             ]
         for at, run in enumerate(runs):
-            told = blake2b(cached.digest, digest_size=16)
+            told = blake2b(cached.digest, digest_size=_FINGERPRINT)
             contents = [column[at if len(column) > 1 else 0] for column in columns]
             if all(content is not None for content in contents):
                 for content in contents:

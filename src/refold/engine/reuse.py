@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from refold.engine.batch_builder import BatchBuilder, sequence_of
+from refold.engine.byte_columns import Marks
+from refold.engine.completed_runs import completed_runs
 from refold.engine.item_waits import waits_of
+from refold.engine.places import NOWHERE
 from refold.engine.recollection import Recollection, Reconciled
 from refold.engine.result_cache import ResultCache
 from refold.engine.row_buffer import RowBuffer
-from refold.engine.run_keys import encoded_keys
+from refold.engine.run_keys import encoded_keys, joined_keys
 from refold.engine.times import Times
 from refold.model.keys import BlockUuid
 from refold.ports.run_store import BlockRunRow, ItemsRow
 from refold.scheduler.events import Event, ItemsArrived, Outcome, RunsFinished, RunsTaken
 from refold.scheduler.plan import Axis, EdgeKind
-from refold.scheduler.ranges import Ranges, gather, numbers
+from refold.scheduler.ranges import Range, Ranges, gather, numbers
 from refold.scheduler.state import State
 from refold.scheduler.status import Status
+
+_OUTCOMES = bytes(
+    Outcome.COMPLETED_FALSE if status == Status.COMPLETED_FALSE else Outcome.COMPLETED for status in range(256)
+)
+"""By status of a run that completed before: what is told of it."""
 
 
 class Reuse:
@@ -32,11 +40,13 @@ class Reuse:
         self._builder = builder
         self._rows = rows
         state.newly_ready = []
-        self.unchanged: dict[int, set[int]] = {}
+        self._unchanged = [Marks() for _ in state.blocks]
         """By block: reused runs whose rows are there already, under the same keys."""
         self._forgotten: set[tuple[BlockUuid, bytes]] = set()
         """Rows that were deleted since: where they are those of now, they are written anew."""
-        self._fresh: dict[int, set[int]] = {}
+        self._forgotten_of: set[BlockUuid] = set()
+        """Blocks of which some were."""
+        self._fresh = [Marks() for _ in state.blocks]
         """By block: runs that are executed anew; what completed on what they gave before is stale."""
 
     def forget_obsolete(self) -> None:
@@ -54,62 +64,106 @@ class Reuse:
             block, start, stop = ready.pop(0)
             # Combinations of a product are handed out in the moment in which they become ready.
             waiting = self._state.blocks[block].stretches_of(Status.INITIAL, start, stop)
-            rest, answers = self.answer(block, tuple(waiting), times.setdefault(block, Times()))
+            _, answers = self.answer(block, tuple(waiting), times.setdefault(block, Times()))
             if answers:
-                executed = set(numbers(rest))
-                taken = gather(run for run in numbers(waiting) if run not in executed)
-                events += [RunsTaken(block, taken), *answers]
+                finished = answers[-1]
+                assert isinstance(finished, RunsFinished), "items come before their run is over"
+                events += [RunsTaken(block, finished.runs), *answers]
         return events
 
     def answer(self, block: int, ranges: Ranges, times: Times) -> tuple[Ranges, list[Event]]:
-        """Of runs that are handed out: those that must be executed, and the events that tell of the others."""
-        if not ranges:
-            return (), []
-        planned = self._state.plan.blocks[block]
-        runs = sequence_of(ranges)
-        axes = self._state.axes(block, runs)
+        """Of runs that are handed out: those that must be executed, and the events that tell of the others.
+
+        The last of these says that they are over.
+        """
         events: list[Event] = []
+        reused: list[Range] = []
+        outcomes = bytearray()
+        anew: list[Range] = []
+        fresh = self._fresh_inputs(block, ranges)
+        for start, stop in ranges:
+            codes = None if fresh else self._all_unchanged(block, start, stop)
+            if codes is None:
+                some, codes = self._answer_each(block, range(start, stop), fresh, times, events)
+                anew += gather(sorted(set(range(start, stop)).difference(some)))
+                reused += gather(some)
+            else:
+                reused.append((start, stop))
+            outcomes += codes
+        for start, stop in anew:
+            self._fresh[block].add(start, stop)
+        if self._state.plan.blocks[block].dynamic and anew:
+            runs = sequence_of(tuple(anew))
+            uuid = self._state.plan.blocks[block].uuid
+            self._forget_flat(uuid, encoded_keys(self._state.axes(block, runs), len(runs)))
+        if reused:
+            events.append(RunsFinished(block, tuple(reused), bytes(outcomes)))
+        return tuple(anew), events
+
+    def _all_unchanged(self, block: int, start: int, stop: int) -> bytes | None:
+        """The outcomes of runs that all completed before and stay as they are, rows included; None for others."""
+        planned = self._state.plan.blocks[block]
+        if planned.dynamic or planned.uuid in self._forgotten_of or self._cache.concerns(block):
+            return None
+        axes = self._state.axes(block, range(start, stop))
+        former = self._memory.joined_former_keys(axes, stop - start)
+        runs = self._memory.runs_of(planned.uuid)
+        if former is None or former != joined_keys(axes, stop - start) or (at := runs.find_together(former)) is None:
+            return None
+        outputs = self._builder.outputs[block]
+        for low, high, chunk, first in runs.pieces(at, at + stop - start):
+            if chunk != NOWHERE:
+                outputs.put(low - at + start, high - at + start, chunk, first)
+        self._unchanged[block].add(start, stop)
+        return runs.statuses(at, at + stop - start).translate(_OUTCOMES)
+
+    def _answer_each(
+        self, block: int, runs: range, fresh: set[int], times: Times, events: list[Event]
+    ) -> tuple[list[int], bytes]:
+        """Which of these runs are not executed again, and what came of them; adds the events of their items."""
+        planned = self._state.plan.blocks[block]
+        axes = self._state.axes(block, runs)
         reused: list[int] = []
         outcomes = bytearray()
         former = self._memory.former_keys(axes, len(runs))
-        fresh = self._fresh_inputs(block, ranges)
         for run, key, former_key in zip(runs, encoded_keys(axes, len(runs)), former, strict=True):
             row = self._memory.completed(planned.uuid, former_key)
             if row is None or former_key is None or run in fresh:
                 continue
             reused.append(run)
-            false = row.status == Status.COMPLETED_FALSE
-            outcomes.append(Outcome.COMPLETED_FALSE if false else Outcome.COMPLETED)
+            outcomes.append(_OUTCOMES[row.status])
             times.put(run, (row.started_at, row.completed_at))
             self._place(block, run, row)
             if key == former_key and (planned.uuid, key) not in self._forgotten:
-                self.unchanged.setdefault(block, set()).add(run)
+                self._unchanged[block].add(run, run + 1)
             if planned.dynamic:
                 events += self._items_again(block, run, key, former_key)
-        anew = sorted(set(runs).difference(reused)) if reused else runs
-        self._fresh.setdefault(block, set()).update(anew)
-        if planned.dynamic:
-            self._forget_flat(planned.uuid, encoded_keys(self._state.axes(block, anew), len(anew)))
-        if not reused:
-            return ranges, []
-        events.append(RunsFinished(block, gather(reused), bytes(outcomes)))
-        return gather(anew), events
+        return reused, bytes(outcomes)
+
+    def to_be_written(self, block: int, ranges: Ranges) -> Ranges:
+        """Those of some runs whose rows are not there already, under the same keys."""
+        unchanged = self._unchanged[block]
+        return unchanged.unmarked(ranges) if unchanged else ranges
 
     def _fresh_inputs(self, block: int, ranges: Ranges) -> set[int]:
         """Those of some runs of which an input was executed anew. Items are known by their fingerprints instead."""
         stale: set[int] = set()
         for number, edge in enumerate(self._state.plan.blocks[block].edges):
-            fresh = self._fresh.get(edge.upstream)
+            fresh = self._fresh[edge.upstream]
             if not fresh or edge.kind in {EdgeKind.ITEMS, EdgeKind.FLAT}:
                 continue
-            seen = list(numbers(self._state.inputs(block, number, ranges))) if edge.iterates else [0]
+            inputs = self._state.inputs(block, number, ranges) if edge.iterates else ((0, 1),)
+            is_fresh: Callable[[int], bool] = fresh.__contains__
             if edge.reduces:
                 assert edge.fold is not None, "an edge that reduces says which fold it is"
                 fold = self._state.fold(edge.upstream, edge.fold)
-                fresh = {group for group in set(seen) if not fresh.isdisjoint(fold.completed(group))}
+                groups = {group for group in set(numbers(inputs)) if fresh.any_of(completed_runs(fold, group))}
+                is_fresh = groups.__contains__
+            elif not fresh.any_of(inputs):
+                continue
             if edge.iterates:
-                stale.update(run for run, at in zip(numbers(ranges), seen, strict=True) if at in fresh)
-            elif 0 in fresh:
+                stale.update(run for run, at in zip(numbers(ranges), numbers(inputs), strict=True) if is_fresh(at))
+            elif is_fresh(0):
                 stale.update(numbers(ranges))
         return stale
 
@@ -186,6 +240,7 @@ class Reuse:
     def _forget(self, uuid: BlockUuid, key: bytes) -> None:
         if (uuid, key) not in self._forgotten:
             self._forgotten.add((uuid, key))
+            self._forgotten_of.add(uuid)
             self._rows.forget(uuid, key)
 
     def _flat_places(self, flat: Axis, uuid: BlockUuid, key: bytes) -> list[tuple[Sequence[int], bytes]]:
@@ -209,8 +264,8 @@ class Reuse:
             if not self._state.total_final(planned.number):
                 continue
             order = range(self._state.blocks[planned.number].space.size)
-            keys = encoded_keys(self._state.axes(planned.number, order), len(order))
-            for key in self._memory.vanished(planned.uuid, keys):
+            axes = self._state.axes(planned.number, order)
+            for key in self._memory.vanished(planned.uuid, joined_keys(axes, len(order)), 4 * len(axes)):
                 self._rows.forget(planned.uuid, key)
                 if planned.dynamic:
                     self._rows.forget_items(planned.uuid, key)

@@ -53,7 +53,7 @@ class RowBuffer:
     def add_columns(self, columns: BlockRunColumns) -> None:
         """Block runs of one block, alike but for their times, have reached their last status."""
         self._batch.columns.append(columns)
-        self._in_columns += columns.count
+        self._in_columns += columns.length
 
     def add_rows(
         self,
@@ -72,8 +72,8 @@ class RowBuffer:
     ) -> None:
         """Block runs of one block that have reached the same last status, each with its own of everything.
 
-        The columns become rows, as plain tuples. The last three are of the few blocks that are cached, or followed by one that is; rows of others are without
-        them, and cost nothing for them.
+        The columns become rows, as plain tuples. The last three are of the few blocks that are cached, or followed by
+        one that is; rows of others are without them, and cost nothing for them.
         """
         count = len(keys)
         columns: list[Iterable[object]] = [repeat(block, count), keys, repeat(int(status), count)]
@@ -118,4 +118,4 @@ class RowBuffer:
         batch.forgotten += newer.forgotten
         batch.forgotten_items += newer.forgotten_items
         self._batch = batch
-        self._in_columns = sum(each.count for each in batch.columns)
+        self._in_columns = sum(each.length for each in batch.columns)

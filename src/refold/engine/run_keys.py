@@ -11,9 +11,14 @@ from refold.scheduler.spaces import AxisItems, index_of
 
 def joined_keys(axes: Sequence[AxisItems], count: int) -> bytes:
     """The encoded keys of `count` runs one after the other, from their items axis by axis."""
-    indices = array("I", bytes(4 * len(axes) * count))
-    for place, axis in enumerate(axes):
-        indices[place :: len(axes)] = array("I", index_of(*axis))
+    return joined([index_of(*axis) for axis in axes], count)
+
+
+def joined(columns: Sequence[Sequence[int]], count: int) -> bytes:
+    """The encoded keys of `count` runs one after the other, from their indices axis by axis."""
+    indices = array("I", bytes(4 * len(columns) * count))
+    for place, column in enumerate(columns):
+        indices[place :: len(columns)] = array("I", column)
     if sys.byteorder == "little":
         indices.byteswap()
     return indices.tobytes()
@@ -24,5 +29,5 @@ def encoded_keys(axes: Sequence[AxisItems], count: int) -> list[bytes]:
     width = 4 * len(axes)
     if not width:
         return [b""] * count
-    joined = joined_keys(axes, count)
-    return [joined[at : at + width] for at in range(0, len(joined), width)]
+    keys = joined_keys(axes, count)
+    return [keys[at : at + width] for at in range(0, len(keys), width)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import chain
 
 from refold.executors.block_code import BlockCode
@@ -20,6 +21,7 @@ from refold.executors.interrupts import PROCESS, Interrupts
 from refold.executors.judging import refuse_generator
 from refold.executors.records import UNREAD
 from refold.executors.reporter import LARGEST, Reporter
+from refold.executors.stretch import epoch
 from refold.languages.arguments import Bound, bind
 from refold.outputs.plain import encode_plain
 from refold.ports.output_store import NO_LIST, Output
@@ -33,17 +35,21 @@ _NO_KEYWORDS: dict[str, object] = {}
 class BareRuns:
     """The runs of one batch."""
 
-    def __init__(self, execution: Execution, code: BlockCode, reporter: Reporter, fail: Fail) -> None:
+    def __init__(
+        self, execution: Execution, code: BlockCode, reporter: Reporter, interrupts: Interrupts, fail: Fail
+    ) -> None:
         self._execution = execution
         self._code = code
         self._reporter = reporter
+        self._interrupts = interrupts
         self._fail = fail
+        self._timeout = execution.task.timeout
 
-    def run(self, interrupts: Interrupts, put_cursor: PutCursor) -> range:
+    def run(self, put_cursor: PutCursor) -> range:
         """Executes them, until the pipeline run is cancelled; those that have not begun then."""
-        execution, reporter, clock = self._execution, self._reporter, time.monotonic
+        execution, reporter, interrupts, clock = self._execution, self._reporter, self._interrupts, time.monotonic
         opened, inputs, number = execution.run, execution.inputs, execution.batch.id
-        function, simple = self._code.main.function, self._code.main.signature.simple
+        function, simple = self._code.main.function, self._code.main.signature.simple and self._timeout is None
         out, err, unfinished = streams()
         interrupts.enter(None)
         interrupts.leave()
@@ -58,16 +64,13 @@ class BareRuns:
             inputs.current = position
             try:
                 if value is UNREAD or not simple:
-                    arguments, keywords = self._bound(position, value)
-                    interrupts.in_user_code = True
-                    returned = function(*arguments, **keywords)
-                    arguments = ()  # large inputs are gone before the output is encoded, and the next ones are read
+                    returned = self._call(position, value, now)
                 else:
                     interrupts.in_user_code = True
                     returned = function(value)
-                interrupts.in_user_code = False
-                if process[0] is not here:
-                    interrupts.leave()
+                    interrupts.in_user_code = False
+                    if process[0] is not here:
+                        interrupts.leave()
                 text = encode_plain(returned)
                 if unfinished or sys.stdout is not out or sys.stderr is not err:
                     end_lines()
@@ -75,10 +78,10 @@ class BareRuns:
                     self._complete(position, returned, now)
             except BaseException as error:  # sys.exit and the like end the child, never the worker
                 interrupts.leave()
-                self._fail(execution, position, error, _epoch(now))
+                self._fail(execution, position, error, epoch() + now)
                 text = None
             if text is None:
-                arguments, returned = (), None
+                value = returned = None  # large ones are gone before the next run
                 now = clock()
                 reporter.stretch(position + 1, now)
                 continue
@@ -88,9 +91,20 @@ class BareRuns:
             note_end(now)
             size += len(text)
             if now >= stretch.due or size >= LARGEST:
-                now = reporter.heed(now, large=size >= LARGEST)
-                size = 0
+                value = returned = None
+                published = reporter.heed(now, large=size >= LARGEST)
+                if published is not None:
+                    now, size = published, 0
         return range(0)
+
+    def _call(self, position: int, value: object, began: float) -> object:
+        """What the function returns that is called with more than one input that was read already: with keywords, with
+        inputs that are to be read, or for so many seconds at most. Its arguments are gone afterwards."""
+        deadline = self._execution.folds.deadline = None if self._timeout is None else began + self._timeout
+        arguments, keywords = self._bound(position, value)
+        call = partial(self._code.main.function, *arguments, **keywords)
+        del arguments, keywords
+        return self._interrupts.limited(None if deadline is None else deadline - time.monotonic(), call)
 
     def _bound(self, position: int, value: object) -> Bound:
         """What the function is called with; `value` is its one input, if that was read already."""
@@ -103,9 +117,4 @@ class BareRuns:
     def _complete(self, position: int, returned: object, began: float) -> None:
         """Reports a run whose output is not plain JSON. Raises what makes it fail."""
         refuse_generator(returned)
-        self._reporter.completed(position, Output.of(returned), Outcome.COMPLETED, _epoch(began), time.time())
-
-
-def _epoch(monotonic: float) -> float:
-    """The seconds since the epoch of a time of this process's clock."""
-    return time.time() - (time.monotonic() - monotonic)
+        self._reporter.completed(position, Output.of(returned), Outcome.COMPLETED, epoch() + began, time.time())

@@ -59,7 +59,11 @@ class BatchRunner:
         self._on_rest = on_rest
         self._runs: dict[RunId, OpenRun] = {}
         self._executions: dict[int, Execution] = {}
-        self._wide = WideBatches(reporter, self._published, self._forget, put_cursor, aside, on_worn)
+        self._here = WideBatches(reporter, self._published, self._forget, put_cursor, on_worn=on_worn)
+        """For `async def` blocks of which one run is under way at a time, and for all where nothing is done aside."""
+        self._wide = self._here
+        if aside is not None:
+            self._wide = WideBatches(reporter, self._published, self._forget, put_cursor, aside, on_worn)
         self._current: RunId | None = None
         """The pipeline run of which something is being executed."""
 
@@ -74,8 +78,14 @@ class BatchRunner:
         """A pipeline run is over."""
         opened = self._runs.pop(run, None)
         if opened is not None:
-            self._wide.forget(run)
+            for batches in {self._wide, self._here}:
+                batches.forget(run)
             opened.close()
+
+    def flush_wide(self) -> None:
+        """Publishes what is known of runs that are over, of batches of which many are under way at once."""
+        for batches in {self._wide, self._here}:
+            batches.flush()
 
     @property
     def is_busy_aside(self) -> bool:
@@ -84,7 +94,8 @@ class BatchRunner:
 
     def close(self) -> None:
         """Lets go of what it has begun in this process."""
-        self._wide.close()
+        for batches in {self._wide, self._here}:
+            batches.close()
 
     def cancel(self, run: RunId) -> None:
         """Stops what is under way for a run; what has not begun is reported as cancelled."""
@@ -93,7 +104,8 @@ class BatchRunner:
             opened.cancelled = True
             if self._current == run:
                 self._interrupts.cancel()
-            self._wide.cancel(run)
+            for batches in {self._wide, self._here}:
+                batches.cancel(run)
 
     def interrupt(self) -> None:
         """The same for the run that is being executed."""
@@ -136,7 +148,8 @@ class BatchRunner:
         if isinstance(code, RefoldError):
             self._fail_all(execution, code)
         elif wide or (code.main.is_async and not task.dynamic):
-            self._wide.take(execution, code)
+            self._put_cursor(batch.id, IDLE, 0.0)
+            (self._wide if wide else self._here).take(execution, code)
         elif code.bare and positions is None:
             self._run_bare(execution, code)
         else:
@@ -221,7 +234,7 @@ class BatchRunner:
 
     def _run_bare(self, execution: Execution, code: BlockCode) -> None:
         execute_child(execution.inputs.current_uuid, self.capture)
-        unbegun = BareRuns(execution, code, self._reporter, self._fail).run(self._interrupts, self._put_cursor)
+        unbegun = BareRuns(execution, code, self._reporter, self._interrupts, self._fail).run(self._put_cursor)
         self._reporter.handed_back(unbegun, Outcome.CANCELLED)
 
     def _attempt(self, execution: Execution, position: int, work: Callable[[], None]) -> None:

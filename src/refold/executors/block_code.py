@@ -33,9 +33,9 @@ class BlockCode:
         """Whether a False that it returns stops what follows (design 2.7)."""
 
         call_alone = not (self.conditions or self.tests or self.callbacks or self.stops) and (
-            task.timeout is None and not task.dynamic and task.type is not BlockType.SENSOR
+            not task.dynamic and task.type is not BlockType.SENSOR
         )
-        self.plain = call_alone and self.main.signature.simple and len(task.inputs) == 1
+        self.plain = call_alone and self.main.signature.simple and len(task.inputs) == 1 and task.timeout is None
         """Whether a run is nothing but a call of the function with its one input, `async def` or not."""
         self.bare = call_alone and not self.main.is_async
         """Whether a run is nothing but a call of the function, which returns at once what the run comes to."""

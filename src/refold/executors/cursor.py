@@ -9,8 +9,8 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-import sys
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 _LAYOUT = struct.Struct("<qqd")
@@ -53,7 +53,8 @@ class Cursor:
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self._map = mmap.mmap(descriptor, _SIZE)
-        self._pack_into = _LAYOUT.pack_into
+        self.put: PutCursor = partial(_LAYOUT.pack_into, self._map, 0)
+        """Notes that the worker is on a child; without a call of ours, since there may be a million."""
         self._pack_aside = _ASIDE.pack_into
 
     @classmethod
@@ -68,10 +69,6 @@ class Cursor:
             raise
         cursor.put(0, IDLE, 0.0)
         return cursor
-
-    def put(self, batch: int, position: int, since: float) -> None:
-        """The worker is on this child."""
-        self._pack_into(self._map, 0, batch, position, since)
 
     def read(self) -> At:
         """What the worker is on."""
@@ -93,7 +90,7 @@ class Cursor:
 
 def _memory(name: str) -> int:
     """The descriptor of an empty file that has no name and is gone when nobody has it open."""
-    if sys.platform == "linux":
+    if hasattr(os, "memfd_create"):
         return os.memfd_create(name)
     import tempfile  # slow to load, and not needed everywhere
 

@@ -28,7 +28,7 @@ from refold.languages.folding import library_of
 from refold.languages.frames import FrameLibrary
 from refold.languages.shared_columns import SharedColumns
 from refold.outputs.codecs import PANDAS, POLARS, decode
-from refold.outputs.frames import LARGE_PARQUET, decode_table, read_schema
+from refold.outputs.frames import decode_table, read_schema
 from refold.outputs.large import LARGE, Data, give_back_arrow
 from refold.ports.executor import Folding, Span, Spans
 from refold.ports.output_store import Chunk
@@ -41,6 +41,8 @@ _T = TypeVar("_T")
 FOLDER = "folded"
 MOST_OWN_GROUPS = 1000
 """Frames that have a row group of their own; of those after them, small ones share some."""
+_DICTIONARY = 2**18
+"""Bytes of different values beyond which a column is stored plain."""
 _VERSION = 1
 """Of what is written; files of another one are not taken up."""
 _LIBRARIES = {PANDAS: FrameLibrary.PANDAS, POLARS: FrameLibrary.POLARS}
@@ -108,7 +110,7 @@ class FoldedParquet:
 
         columns = self._columns(spans)
         schema = pa.schema([]) if columns is None else self._explained(columns.schema)
-        with pq.ParquetWriter(half, schema, **LARGE_PARQUET) as writer:
+        with pq.ParquetWriter(half, schema, dictionary_pagesize_limit=_DICTIONARY) as writer:
             waiting: list[pa.Table] = []
             groups = size = 0
             for frame in self._frames(spans, checked=True):

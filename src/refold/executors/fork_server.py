@@ -120,7 +120,7 @@ def drop_early() -> None:
 
 def error_file(name: str) -> int | None:
     """A file in memory for what a process writes to stderr; None where there are none."""
-    return os.memfd_create(name) if sys.platform == "linux" else None
+    return os.memfd_create(name) if hasattr(os, "memfd_create") else None
 
 
 def written_to(file: int | None) -> str:

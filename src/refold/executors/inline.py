@@ -66,6 +66,9 @@ class InlineExecutor:
         """Stops what is being executed; from a signal handler of the main thread. `cancel` is to follow."""
         self._runner.interrupt()
 
+    def kill(self) -> None:
+        """Nothing: this process is about to end, and there is no other."""
+
     def wait(self, timeout: float | None) -> list[Report]:
         """Executes the next batch, or waits where there is none; what it reported."""
         if self._jobs:

@@ -202,8 +202,8 @@ class Production:
                 size += len(text)
                 now = clock()
                 if now >= yields.due or size >= LARGEST:
-                    reporter.heed(now, large=size >= LARGEST)
-                    size = 0
+                    yielded = None  # a large one is gone before the next one is made
+                    size = size if reporter.heed(now, large=size >= LARGEST) is None else 0
                 spent = self.given - known >= self.credit or 0 < self.credit_bytes <= self.given_bytes
                 if spent or self.given == most or opened.cancelled:
                     return _ENOUGH

@@ -78,6 +78,11 @@ class Reporter:
         return Reporter(self._send, self._monotonic, on_waiting)
 
     @property
+    def is_looked_after(self) -> bool:
+        """Whether somebody publishes what waits in time, while who executes runs is deep in one."""
+        return self._on_waiting is not None
+
+    @property
     def eager(self) -> bool:
         """Whether somebody waits for results."""
         return self._eager
@@ -115,8 +120,8 @@ class Reporter:
             self._noting = yields = Yields(position, index)
             return yields
 
-    def heed(self, now: float, *, large: bool) -> float:
-        """Publishes what was noted if it is time, or `large`; when (monotonic) that is done.
+    def heed(self, now: float, *, large: bool) -> float | None:
+        """Publishes what was noted if it is time, or `large`; when (monotonic) that was done, None if it is not time.
 
         Raises StoreError where items that were noted could not be stored.
         """
@@ -127,7 +132,7 @@ class Reporter:
             publish_at = self._publish_at()
             if not large and now < publish_at:
                 self._noting.due = publish_at
-                return now
+                return None
             self.flush()
             self._check()
             self._stretch.began = self._monotonic()
@@ -335,6 +340,8 @@ class Reporter:
             if waiting.since is None or batch is None or builder is None:
                 return
             self._waiting = Waiting()
+            if not waiting.ranges and not waiting.items:
+                return  # another thread has published what somebody was about to ask for
             self._last = self._monotonic()
             if self._opened is not None:
                 self._opened.log.flush()  # whoever learns of a result can read what its run printed

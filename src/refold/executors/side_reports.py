@@ -31,9 +31,9 @@ _Speaker = tuple[Reporter, OpenRun]
 class SideReports:
     """Safe for threads."""
 
-    def __init__(self, main: Reporter, published: Published, *, by_thread: bool) -> None:
-        """Speaks to whom `main` speaks to. `by_thread`: results are published in time by a thread of its own;
-        otherwise when there are many, and by `flush`."""
+    def __init__(self, main: Reporter, published: Published) -> None:
+        """Speaks to whom `main` speaks to. Where somebody looks after that one, a thread looks after these; otherwise
+        results are published when there are many, and by `flush`."""
         self._main = main
         self._published = published
         self._lock = threading.Lock()
@@ -45,8 +45,7 @@ class SideReports:
         """Whether something waits to be published."""
         self._last = 0.0
         """When (monotonic) something was published last."""
-        if by_thread:
-            threading.Thread(target=self._keep_publishing, name="publisher", daemon=True).start()
+        self._is_looked_after = not main.is_looked_after
 
     def completed(
         self, execution: Execution, position: int, output: Output | None, outcome: Outcome, started: float
@@ -94,6 +93,9 @@ class SideReports:
         return found[0]
 
     def _new(self, run: OpenRun) -> _Speaker:
+        if not self._is_looked_after:
+            self._is_looked_after = True
+            threading.Thread(target=self._keep_publishing, name="publisher", daemon=True).start()
         return self._main.another(self._waiting.set), run.aside()
 
     def _fall_silent(self, batch: int) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
@@ -183,14 +183,18 @@ class ThreadedBatch(WideBatch):
         self._tell(position, outcome, started, reason)
 
     def _make_call(self, position: int) -> Call:
-        with self._reading:
-            call = self.execution.make_call(self.code, position)
+        call = self._read(partial(self.execution.make_call, self.code, position))
         call.keywords, call.name = partial(self._read, call.keywords), partial(self._read, call.name)
         return call
 
     def _read(self, read: Callable[[], _T]) -> _T:
-        with self._reading:
+        timeout = self.execution.task.timeout
+        if not self._reading.acquire(timeout=-1 if timeout is None else timeout):
+            raise TimeoutError("the records of its inputs are being read by a run that does not come back")
+        try:
             return read()
+        finally:
+            self._reading.release()
 
 
 def _resolve(loop: asyncio.AbstractEventLoop, done: asyncio.Future[None]) -> None:

@@ -73,8 +73,8 @@ class WideBatches:
         aside: Pulse | None = None,
         on_worn: Callable[[], None] | None = None,
     ) -> None:
-        """`on_over`: all of a batch was reported. `aside`: there is to be a thread for the loop, which calls it in place
-        of `put_cursor`.
+        """`on_over`: all of a batch was reported. `aside`: there is to be a thread for the loop, which calls it rather
+        than `put_cursor`.
 
         `on_worn`: threads are stuck, and nothing else is under way, or can be: another process is to take over. Called
         once.
@@ -86,10 +86,13 @@ class WideBatches:
         self._put_cursor = put_cursor
         self._on_over = on_over
         self._on_worn = on_worn
-        self._reports = SideReports(main, published, by_thread=self.aside)
+        self._reports = SideReports(main, published)
         self._threads = Threads()
         self._rooms: dict[tuple[RunId, int], _Room] = {}
+        self._taken: set[WideBatch] = set()
+        """Those that are not over."""
         self._batches: set[WideBatch] = set()
+        """The same, of which the loop knows."""
         self._contexts: dict[RunId, Context] = {}
         self._under_way = 0
         self._stuck = 0
@@ -105,12 +108,12 @@ class WideBatches:
     @property
     def is_busy_aside(self) -> bool:
         """Whether something is under way that the main thread does not wait for."""
-        return self.aside and bool(self._batches)
+        return self.aside and bool(self._taken)
 
     def take(self, execution: Execution, code: BlockCode) -> None:
         """Executes a batch: begins with it where there is a thread for it; otherwise all of it is over afterwards."""
         batch = self._wide(execution, code)
-        self._batches.add(batch)
+        self._taken.add(batch)
         if self.aside:
             execution.aside = True
             self._loop_aside().call_soon_threadsafe(self._add, batch)
@@ -122,8 +125,12 @@ class WideBatches:
 
     def cancel(self, run: RunId) -> None:
         """Stops what is under way for a pipeline run. From any thread, or a signal handler."""
-        if self._loop is not None and self._batches:
+        if self._loop is not None and self._taken:
             self._loop.call_soon_threadsafe(self._cancel, run)
+
+    def flush(self) -> None:
+        """Publishes what is known of runs that are over."""
+        self._reports.flush()
 
     def forget(self, run: RunId) -> None:
         """A pipeline run is over."""
@@ -186,6 +193,7 @@ class WideBatches:
 
     def _add(self, batch: WideBatch) -> None:
         batch.on_end = self._ended
+        self._batches.add(batch)
         room = self._rooms.setdefault(_key(batch.execution), _Room())
         room.widths[batch.width] += 1
         room.waiting.append(batch)
@@ -249,6 +257,7 @@ class WideBatches:
         if batch.tasks or execution.begun < execution.until or batch not in self._batches:
             return
         self._batches.remove(batch)
+        self._taken.remove(batch)
         self._on_over(execution)
         key = _key(execution)
         room = self._rooms[key]
@@ -256,7 +265,7 @@ class WideBatches:
         with suppress(ValueError):
             room.waiting.remove(batch)
         self._tidy(key)
-        if not self._batches:
+        if not self._taken:
             self._rest()
 
     def _tidy(self, key: tuple[RunId, int]) -> None:
@@ -267,10 +276,10 @@ class WideBatches:
     def _rest(self) -> None:
         """Nothing is under way."""
         self._say()
+        if self._stuck:
+            self._wear_out()
         if self._over is not None and not self._over.done():
             self._over.set_result(None)
-        elif self._stuck:
-            self._wear_out()
 
     def _wear_out(self) -> None:
         """Says, after all that is to be told, that threads are stuck."""

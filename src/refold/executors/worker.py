@@ -125,6 +125,7 @@ class Worker:
     def _say_and_put(self, batch: int, position: int, since: float) -> None:
         """Notes which child is next when it is known what came of the last one: if this fails, that one is to blame."""
         self._reporter.flush()
+        self._runner.flush_wide()
         self._cursor.put(batch, position, since)
 
     def blame_nobody(self) -> None:

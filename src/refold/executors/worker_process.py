@@ -414,7 +414,7 @@ def _last_report(
 
 def _culprits(at: At, batch: Batch, left: Sequence[int]) -> set[int]:
     """Positions of a batch that its worker was on; of several at once, all that may have begun."""
-    if at.batch != batch.id:
+    if at.batch != batch.id or at.position == IDLE:
         return set()
     if at.position == LOADING:
         return set(left)

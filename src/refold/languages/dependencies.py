@@ -62,7 +62,7 @@ class Dependencies:
 
     def resolve(self, metadata: Metadata | None, count: int, cut: bool = False) -> Sequence[NamedWait]:
         """What `count` items that are all known wait for, by item. Raises as `add` and `finish`."""
-        if not metadata:
+        if not metadata or (len(metadata) == count and _plainly_named(metadata)):
             return ()
         waits = [wait for each in metadata for wait in self.add(each)]
         for _ in range(count - len(metadata)):
@@ -195,6 +195,12 @@ class Dependencies:
 
     def _some_labels(self) -> Iterator[str]:
         return islice(self.labels.names(), _CONSIDERED)
+
+
+def _plainly_named(metadata: Metadata) -> bool:
+    """Whether each item has a label of its own, and none asks for an order: there is nothing to look for."""
+    labels = set(map(label_of, metadata))
+    return len(labels) == len(metadata) and None not in labels and all(map(_ORDERING.isdisjoint, metadata))
 
 
 def _names(label: str, metadata: Mapping[str, object]) -> Sequence[str]:

@@ -59,7 +59,7 @@ class ItemList:
         return map(self.item, range(len(self.values)))
 
     def alike(self, start: int, stop: int) -> tuple[Sequence[object], Metadata | None]:
-        """The values of the items from `start` to `stop` at most, and their metadata: all of them have some, or none."""
+        """The values of the items from `start` to `stop` at most, and their metadata: all of them have some or none."""
         if self.metadata is None or start >= len(self.metadata):
             return self.values[start:stop], None
         metadata = self.metadata[start:stop]

@@ -17,8 +17,8 @@ SIZE = 8
 _SHORT = 512
 """Bytes below which a value's digest begins as that of others of its length, which is hashed once."""
 _begun: dict[bytes, list[blake2b]] = {}
-"""By the codecs of value and metadata, for each length of a short value: its digest as far as the value does not matter.
-Made when they are first needed."""
+"""By the codecs of value and metadata: for each length of a short value, the digest as far as that does not matter.
+Made when it is first needed."""
 
 
 def item_fingerprint(codec: int, value: Data, metadata: tuple[int, Data] | None = None) -> bytes:

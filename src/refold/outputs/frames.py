@@ -30,10 +30,9 @@ _SURE_POLARS = frozenset(
     [f"{kind}{bits}" for kind in ("Int", "UInt") for bits in (8, 16, 32, 64)]
     + ["Float32", "Float64", "Boolean", "String", "Date"]
 )
-_DICTIONARY = 256 * 2**10
-"""Bytes of different values beyond which a large frame's column is stored plain: who has that many has few repeats."""
-LARGE_PARQUET = {"dictionary_pagesize_limit": _DICTIONARY}
-"""How large tables are written."""
+_DICTIONARY = range(2**12, 2**18)
+"""Bytes of different values beyond which a column is stored plain, at least and at most; in between an eighth of what a
+column takes. One that has so many hardly repeats any, and to look for repeats takes longer than all the rest."""
 _BATCH = 2**16
 """Rows of a large frame that are decoded before the bytes that they came from are let go of."""
 _SCALARS = frozenset({"str", "bytes", "bool", "int", "float", "NoneType", "Decimal", "date"})
@@ -79,21 +78,27 @@ def _parquet(table: pa.Table) -> Data:
 
     if table.nbytes < LARGE:
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink)
+        pq.write_table(table, sink, **parquet_options(table))
         small: bytes = sink.getvalue().to_pybytes()
         return small
     try:
         # What is not written to is no memory.
         room = mmap.mmap(-1, 2 * table.nbytes + LARGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         sink = pa.FixedSizeBufferWriter(pa.py_buffer(room))
-        pq.write_table(table, sink, **LARGE_PARQUET)
+        pq.write_table(table, sink, **parquet_options(table))
         return memoryview(room)[: sink.tell()]
-    except pa.ArrowException:  # bytes that become more when they are compressed
+    except OSError:  # there was not room enough: very many columns of few rows
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, **LARGE_PARQUET)
+        pq.write_table(table, sink, **parquet_options(table))
         return memoryview(sink.getvalue())
     finally:
         give_back_arrow()
+
+
+def parquet_options(table: pa.Table) -> dict[str, int]:
+    """How a table like this one is written."""
+    limit = table.nbytes // (8 * max(1, table.num_columns))
+    return {"dictionary_pagesize_limit": min(max(limit, _DICTIONARY.start), _DICTIONARY.stop)}
 
 
 def decode_pandas(data: Data, let_go: LetGo = keep) -> pd.DataFrame:

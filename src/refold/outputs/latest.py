@@ -49,13 +49,9 @@ def items_files(chunks: Sequence[StoredChunk]) -> VisibleFiles:
     held = [chunk for chunk in chunks if len(chunk)] or list(chunks[:1])
     frame = held[0].sole_frame() if len(held) == 1 else None
     files: dict[str, tuple[int, Iterable[Data]]] = {"output_0": _whole(frame) if frame else _joined_items(held)}
-    metadata: list[object] = []
-    if any(chunk.named() for chunk in held):
-        metadata = [chunk.metadata(at) for chunk in held for at in chunk.item_positions()]
-    while metadata and metadata[-1] is None:
-        metadata.pop()
-    if metadata:
-        files["output_1"] = _whole(encode(metadata))
+    metadata = _joined_metadata(held) if any(chunk.named() for chunk in held) else None
+    if metadata is not None:
+        files["output_1"] = metadata
     return files
 
 
@@ -71,6 +67,10 @@ def _joined_items(chunks: Sequence[StoredChunk]) -> tuple[int, Iterable[Data]]:
         if bare is not None:
             parts.append(bare)
             continue
+        texts = chunk.item_texts()
+        if texts is not None:
+            parts.append(b",".join(texts[0]))
+            continue
         for at in chunk.item_positions():
             if chunk.kind(at) not in (ITEM, NAMED_ITEM):
                 return _whole(encode([chunk.item(at).value for chunk in chunks for at in chunk.item_positions()]))
@@ -78,8 +78,43 @@ def _joined_items(chunks: Sequence[StoredChunk]) -> tuple[int, Iterable[Data]]:
             plain = plain and codec == JSON
             parts.append(data)
     if plain:
-        return JSON, (b"[" + b",".join(parts) + b"]",)
+        return JSON, _json_list(parts)
     return PICKLE, _pickled_list((chunk, chunk.encoded(at)) for chunk in chunks for at in chunk.item_positions())
+
+
+def _json_list(parts: Sequence[Data]) -> Iterator[Data]:
+    """The JSON of a list of these, each of which may be several with commas between."""
+    yield b"["
+    for number, part in enumerate(parts):
+        if number:
+            yield b","
+        yield part
+    yield b"]"
+
+
+def _joined_metadata(chunks: Sequence[StoredChunk]) -> tuple[int, Iterable[Data]] | None:
+    """The list of the items' metadata, up to the last that has some; None where none has."""
+    parts: list[bytes] = []
+    without = 0
+    for chunk in chunks:
+        texts = chunk.item_texts()
+        if texts is None:
+            return _encoded_metadata(chunks)
+        given = texts[1]
+        count = next((at for at in range(len(given), 0, -1) if given[at - 1] is not None), 0)
+        if count:
+            parts += [b"null"] * without
+            parts.append(b",".join([text or b"null" for text in given[:count]]))
+            without = 0
+        without += len(given) - count
+    return (JSON, _json_list(parts)) if parts else None
+
+
+def _encoded_metadata(chunks: Sequence[StoredChunk]) -> tuple[int, Iterable[Data]] | None:
+    metadata = [chunk.metadata(at) for chunk in chunks for at in chunk.item_positions()]
+    while metadata and metadata[-1] is None:
+        metadata.pop()
+    return _whole(encode(metadata)) if metadata else None
 
 
 def _pickled_list(values: Iterable[tuple[StoredChunk, Sequence[tuple[int, Data]]]]) -> Iterator[Data]:

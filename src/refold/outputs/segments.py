@@ -221,8 +221,6 @@ class SegmentReader:
         self._lock = Lock()
         self._files: OrderedDict[str, int] = OrderedDict()
         self._chunks: OrderedDict[ChunkRef, StoredChunk] = OrderedDict()
-        self._cached_bytes = 0
-        """Bytes of the chunks that are copies in memory."""
 
     def read(self, ref: ChunkRef) -> StoredChunk:
         """The chunk. Raises StoreError when it is not there, cut short or damaged."""
@@ -248,7 +246,6 @@ class SegmentReader:
         """Lets go of the chunks that stay at hand; those that were given out stay readable."""
         with self._lock:
             self._chunks.clear()
-            self._cached_bytes = 0
 
     def close(self) -> None:
         """Closes files; chunks that were given out stay readable."""
@@ -256,7 +253,6 @@ class SegmentReader:
             while self._files:
                 os.close(self._files.popitem()[1])
             self._chunks.clear()
-            self._cached_bytes = 0
 
     def _bytes(self, ref: ChunkRef, place: str) -> tuple[Data, LetGo]:
         """The chunk's bytes, and what lets go of them."""
@@ -285,19 +281,14 @@ class SegmentReader:
 
     def _keep(self, ref: ChunkRef, chunk: StoredChunk) -> None:
         self._chunks[ref] = chunk
-        self._cached_bytes += self._copied(ref)
-        while len(self._chunks) > 1 and (
-            len(self._chunks) > MAX_CACHED_CHUNKS or self._cached_bytes > MAX_CACHED_BYTES
+        while len(self._chunks) > MAX_CACHED_CHUNKS or (
+            len(self._chunks) > 1 and sum(map(self._copied, self._chunks)) > MAX_CACHED_BYTES
         ):
-            self._forget(next(iter(self._chunks)))
+            self._chunks.popitem(last=False)
         if not self._copied(ref) and chunk.holds_rows:
             frames = [each for each, cached in self._chunks.items() if not self._copied(each) and cached.holds_rows]
             for each in frames[:-MAX_CACHED_FRAMES]:
-                self._forget(each)
-
-    def _forget(self, ref: ChunkRef) -> None:
-        del self._chunks[ref]
-        self._cached_bytes -= self._copied(ref)
+                del self._chunks[each]
 
     def _copied(self, ref: ChunkRef) -> int:
         """How many bytes of memory a cached chunk takes: what is mapped is let go of when it was read."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, pairwise
 from typing import cast
 from zlib import crc32
 
@@ -201,9 +201,23 @@ class StoredChunk:
 
     def bare_items(self) -> Data | None:
         """The JSON of the items, commas between, when all that the chunk holds is such items, without metadata."""
-        if self._kinds.tobytes().strip(bytes((ITEM,))):
+        if not self._codecs or self._kinds.tobytes().strip(bytes((ITEM,))):
             return None
         return self._joined(0, len(self._codecs))
+
+    def item_texts(self) -> tuple[list[bytes], list[bytes | None]] | None:
+        """The JSON of each item, and of its metadata (None without), when all that the chunk holds is that."""
+        kinds = self._kinds.tobytes()
+        if kinds.strip(bytes((ITEM, NAMED_ITEM))) or self._codecs.tobytes().strip(bytes((JSON,))):
+            return None
+        if not self._whole:
+            self._check_body()
+        body, comma = self._body.tobytes(), self._comma
+        bounds = enumerate(pairwise((0, *self._ends)))
+        texts = [body[start + number * comma : end + number * comma] for number, (start, end) in bounds]
+        named = zip(kinds, self._firsts, strict=True)
+        metadata = [texts[first + 1] if kind == NAMED_ITEM else None for kind, first in named]
+        return [texts[first] for first in self._firsts], metadata
 
     def plain_outputs(self, start: int, stop: int) -> list[object] | None:
         """What runs returned, if each is stored as one JSON value: lists, and what is neither list nor tuple.

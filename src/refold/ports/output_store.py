@@ -111,7 +111,7 @@ class Chunk(Protocol):
         of them returned what is stored otherwise than as one JSON value: tuples are."""
 
     def contributions(self, start: int, stop: int) -> list[object]:
-        """What the outputs `start` to `stop` contribute to a reduced list: a list or tuple its elements (design 2.4)."""
+        """What the outputs `start` to `stop` contribute to a reduced list: lists and tuples their elements (2.4)."""
 
     def plain_items(self, start: int, stop: int) -> list[object] | None:
         """The values of the items `start` to `stop`, decoded at once; None where one of them is not stored as JSON."""

@@ -171,7 +171,7 @@ class BlockRunColumns(NamedTuple):
     block: BlockUuid
     keys: bytes
     """Their encoded keys one after the other, all of one length."""
-    count: int
+    length: int
     """How many they are; at least one."""
     status: int
     """Of each; so are attempts and chunk."""
@@ -185,7 +185,7 @@ class BlockRunColumns(NamedTuple):
 
     def rows(self) -> Iterator[BlockRunRow]:
         """A row for each, as a plain tuple without the columns that have defaults."""
-        count, width = self.count, len(self.keys) // self.count
+        count, width = self.length, len(self.keys) // self.length
         columns: tuple[Iterable[object], ...] = (
             repeat(self.block, count),
             [self.keys[at : at + width] for at in range(0, count * width, width)] if width else repeat(b"", count),

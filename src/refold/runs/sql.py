@@ -280,7 +280,7 @@ def _end_failures(
     rows: Sequence[BlockRunRow],
 ) -> None:
     """Removes the failures of these runs, at no more cost than there are failures, or runs, whichever are fewer."""
-    runs = sum(each.count for each in columns) + len(rows)
+    runs = sum(each.length for each in columns) + len(rows)
     failed = {key for (key,) in transaction.fetch(statements.FAILED_KEYS, (run, block, runs))}
     if not failed:
         return

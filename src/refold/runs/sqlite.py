@@ -251,10 +251,8 @@ def _put_columns_statement(count: int, width: int, started_each: bool, ended_eac
     starts = [f"?{8 + (row if started_each else 0)}" for row in range(count)]
     first_end = 8 + (count if started_each else 1)
     ends = [f"?{first_end + (row if ended_each else 0)}" for row in range(count)]
-    rows = (
-        f"(?1, ?2, substr(?7, {1 + row * width}, {width}), ?3, ?4, {starts[row]}, {ends[row]}, ?5, ?6 + {row})"
-        for row in range(count)
-    )
+    keys = [f"substr(?7, {1 + row * width}, {width})" if width else "x''" for row in range(count)]
+    rows = (f"(?1, ?2, {keys[row]}, ?3, ?4, {starts[row]}, {ends[row]}, ?5, ?6 + {row})" for row in range(count))
     return _storing(9, ", ".join(rows))
 
 

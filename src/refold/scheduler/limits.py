@@ -57,14 +57,19 @@ class Limit:
     def add(self, group: int) -> None:
         """A run of a group is handed out."""
         count = self._under_way[group] = self._under_way.get(group, 0) + 1
-        self._full += count == self._most
+        if count == self._most:
+            self._full += 1
 
-    def remove(self, group: int) -> None:
-        """A run of a group is not under way any more."""
-        count = self._under_way.pop(group) - 1
+    def remove(self, group: int) -> bool:
+        """A run of a group is not under way any more; whether some lane waits for that."""
+        count = self._under_way[group] - 1
         if count:
             self._under_way[group] = count
-        self._full -= count == self._most - 1
+        else:
+            del self._under_way[group]
+        if count == self._most - 1:
+            self._full -= 1
+        return group in self.parked
 
     def validate(self, under_way: Sequence[int]) -> None:
         """Raises AssertionError where the counts are not those of these runs."""
@@ -139,46 +144,64 @@ class LimitedRuns:
 
     def stuck(self) -> bool:
         """Whether no run can be handed out, whatever it stands at."""
-        return any(limit.all_full() for limit in self.limits)
+        for limit in self.limits:
+            if limit.all_full():
+                return True
+        return False
 
     def take(self, most: int, status: bytearray, initial: int) -> Ranges:
         """Removes and returns up to `most` runs whose status is `initial`, and that no full group holds back."""
         taken: list[int] = []
         while len(taken) < most and not self.stuck():
-            due = self._due[0][0] if self._first_due(status, initial) else None
-            unseen = self._unseen.first(status, initial)
+            due, unseen = self._first_due(status, initial), self._unseen.first()
             if unseen is not None and (due is None or unseen < due):
-                self._unseen.drop()
-                run = self._look_at(unseen)
+                self._look_at_unseen(taken, most, due, status, initial)
             elif due is not None:
-                run = self._look_at_lane()
+                self._look_at_lane(taken)
             else:
                 break
-            if run is not None:
-                taken.append(run)
         return gather(taken)
 
-    def _first_due(self, status: bytearray, initial: int) -> bool:
-        """Whether some lane may be looked at; the first one's first run is not settled then."""
+    def _first_due(self, status: bytearray, initial: int) -> int | None:
+        """The first run, not settled, of the lanes that may be looked at."""
         while self._due:
             run, key = self._due[0]
             lane = self._lanes.get(key)
             if lane is None or lane.limit is not None or lane.entry != run:
                 heapq.heappop(self._due)
             elif status[run] == initial:
-                return True
+                return run
             else:
                 heapq.heappop(self._due)
                 self._leave(key, lane)
-        return False
+        return None
 
-    def _look_at(self, run: int) -> int | None:
-        """A run is looked at for the first time: it is taken, or waits."""
-        key = tuple(limit.group_of(run) for limit in self.limits)
-        at = self._held_up_at(key)
-        if at is None:
+    def _look_at_unseen(self, taken: list[int], most: int, due: int | None, status: bytearray, initial: int) -> None:
+        """Runs before `due` are looked at for the first time: each is taken, or waits; until enough are."""
+        start, stop = self._unseen.pop()
+        end = stop if due is None else min(stop, due)
+        for run in range(start, end):
+            if status[run] != initial:
+                continue
+            key = self._key_of(run)
+            at = self._held_up_at(key)
+            if at is not None:
+                self._wait(run, key, at)
+                continue
             self._count(key)
-            return run
+            taken.append(run)
+            if len(taken) == most or self.stuck():
+                end = run + 1
+                break
+        if end < stop:
+            self._unseen.add(end, stop)
+
+    def _key_of(self, run: int) -> _Key:
+        limits = self.limits
+        return (limits[0].group_of(run),) if len(limits) == 1 else tuple([limit.group_of(run) for limit in limits])
+
+    def _wait(self, run: int, key: _Key, at: int) -> None:
+        """A run waits for its group of a limit."""
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = _Lane()
@@ -187,24 +210,26 @@ class LimitedRuns:
         self._waiting += 1
         if lane.first == run:
             self._stand(key, lane)
-        return None
 
-    def _look_at_lane(self) -> int | None:
+    def _look_at_lane(self, taken: list[int]) -> None:
         """The lane that is due is looked at: its first run is taken, or it waits at a full group."""
         run, key = heapq.heappop(self._due)
         lane = self._lanes[key]
         at = self._held_up_at(key)
         if at is None:
             self._count(key)
+            lane.limit = self._held_up_at(key)
             self._leave(key, lane)
-            return run
+            if lane.limit is not None:
+                self._let_others_go(key)
+            taken.append(run)
+            return
         lane.limit = at
         self._stand(key, lane)
         self._let_others_go(key)
-        return None
 
     def _leave(self, key: _Key, lane: _Lane) -> None:
-        """The first run of a lane that was due has gone."""
+        """The first run of a lane that was looked at has gone."""
         lane.drop()
         self._waiting -= 1
         if len(lane):
@@ -215,7 +240,10 @@ class LimitedRuns:
 
     def _held_up_at(self, key: _Key) -> int | None:
         """The first limit whose group is full."""
-        return next((at for at, limit in enumerate(self.limits) if limit.is_full(key[at])), None)
+        for at, limit in enumerate(self.limits):
+            if limit.is_full(key[at]):
+                return at
+        return None
 
     def _stand(self, key: _Key, lane: _Lane) -> None:
         """A lane stands where it belongs, under its first run."""
@@ -249,15 +277,15 @@ class LimitedRuns:
     def take_named(self, runs: Ranges) -> None:
         """These runs are handed out, whatever is full."""
         for run in numbers(runs):
-            self._count(tuple(limit.group_of(run) for limit in self.limits))
+            self._count(self._key_of(run))
 
     def over(self, start: int, stop: int) -> None:
         """Runs `start` to `stop` are not under way any more."""
         for run in range(start, stop):
             for at, limit in enumerate(self.limits):
                 group = limit.group_of(run)
-                limit.remove(group)
-                self._let_go(at, group)
+                if limit.remove(group):
+                    self._let_go(at, group)
 
     def held(self) -> Ranges:
         """All it holds, for checks."""

@@ -54,27 +54,15 @@ class ReadyRuns:
     def over(self, start: int, stop: int) -> None:
         """Runs `start` to `stop` are not under way any more."""
 
-    def first(self, status: bytearray, initial: int) -> int | None:
-        """The smallest number whose status is `initial`; those before it are removed."""
-        while self._heap:
-            start, stop = self._heap[0]
-            run = status.find(initial, start, stop)
-            if run == start:
-                return run
-            heapq.heappop(self._heap)
-            self.size -= stop - start
-            if run >= 0:
-                self.add(run, stop)
-        return None
+    def first(self) -> int | None:
+        """The smallest number that it holds."""
+        return self._heap[0][0] if self._heap else None
 
-    def drop(self) -> None:
-        """Removes the smallest number."""
-        start, stop = self._heap[0]
-        self.size -= 1
-        if start + 1 < stop:
-            heapq.heapreplace(self._heap, (start + 1, stop))
-        else:
-            heapq.heappop(self._heap)
+    def pop(self) -> Range:
+        """Removes and returns the range with the smallest number."""
+        start, stop = heapq.heappop(self._heap)
+        self.size -= stop - start
+        return start, stop
 
     def held(self) -> Ranges:
         """All it holds, for checks."""

@@ -222,10 +222,11 @@ class Supply:
             self.sizes.forget(min(reader.low() for reader in self.readers))
         credit = self.credits.get(run)
         if credit is not None:
-            self._set(credit, credit.items - count, credit.size - size)
-            if credit.items <= 0 or credit.size <= 0:
+            if count < credit.items and size < credit.size:
+                self._set(credit, credit.items - count, credit.size - size)
+            else:  # what it has left of the other, it cannot use any more
                 self.hungry.add(run)
-                self._set(credit, 0, 0)  # what it has left of the other, it cannot use any more
+                self._set(credit, 0, 0)
 
     def pause(self, run: int) -> None:
         """A run gave its slot back, and with it what it had left of its credit."""
@@ -250,16 +251,16 @@ class Supply:
 
     def _set(self, credit: Credit, items: int, size: int) -> None:
         if self.readers:
-            self._lent_items += max(0, items) - max(0, credit.items)
-            self._lent_bytes += max(0, size) - max(0, credit.size)
+            self._lent_items += items - credit.items
+            self._lent_bytes += size - credit.size
         credit.items, credit.size = items, size
 
     def validate(self) -> None:
         """Raises AssertionError where sums and parts disagree."""
         assert self.paused <= self.hungry <= set(self.credits), "who waits for credit"
         if self.readers:
-            assert self._lent_items == sum(max(0, credit.items) for credit in self.credits.values()), "items lent"
-            assert self._lent_bytes == sum(max(0, credit.size) for credit in self.credits.values()), "bytes lent"
+            assert self._lent_items == sum(credit.items for credit in self.credits.values()), "items lent"
+            assert self._lent_bytes == sum(credit.size for credit in self.credits.values()), "bytes lent"
         for reader in self.readers:
             assert reader.unread >= 0, "unread items"
             assert reader.unread_bytes >= 0, "unread bytes"

@@ -73,7 +73,8 @@ class ConcurrencyContract(ExecutorBenchFixtures):
     @KINDS
     def test_what_runs_come_to_is_told_of_each(self, bench: Bench, kind: str) -> None:
         block = bench.block(
-            f"import sys\n\n@transformer\n{kind}def f(n):\n    if n == 3:\n        sys.exit('left')\n    return 4 // n\n",
+            f"import sys\n\n@transformer\n{kind}def f(n):\n    if n == 3:\n        sys.exit('left')\n"
+            "    return 4 // n\n",
             callbacks=CALLBACKS,
         )
         told = bench.over_items(block, range(5), width=5)
@@ -137,7 +138,7 @@ class ConcurrencyContract(ExecutorBenchFixtures):
         assert told.values() == {n: {"rows": [n]} for n in range(200)}
 
     @KINDS
-    def test_a_run_that_changes_its_input_changes_nobody_elses(self, bench: Bench, kind: str) -> None:
+    def test_runs_side_by_side_have_inputs_of_their_own(self, bench: Bench, kind: str) -> None:
         block = bench.block(
             f"@transformer\n{kind}def change(item, static, reduced):\n    static.append(0)\n    reduced.append(0)\n"
             "    return [len(static), len(reduced)]\n",
@@ -170,7 +171,8 @@ class ConcurrencyContract(ExecutorBenchFixtures):
 
     def test_a_late_run_on_a_thread_is_told_of_while_its_code_goes_on(self, bench: Bench) -> None:
         block = bench.block(
-            "import threading\n\n@transformer\ndef f(n):\n    if n == 1:\n        threading.Event().wait()\n    return n\n",
+            "import threading\n\n@transformer\ndef f(n):\n    if n == 1:\n        threading.Event().wait()\n"
+            "    return n\n",
             timeout=0.3,
             callbacks=CALLBACKS,
         )

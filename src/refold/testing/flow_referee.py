@@ -115,6 +115,14 @@ def above(plan: Plan, number: int) -> frozenset[int]:
     return upstreams.union(*(above(plan, upstream) for upstream in upstreams))
 
 
+def demand_rate(name: str, times: Sequence[float], rate: float) -> None:
+    """Raises FoulError where too many runs of a block began in some window that ends with the last of these times."""
+    burst = max(1, math.ceil(rate / 100))
+    for at, since in enumerate(times):
+        runs, most = len(times) - at, rate * (times[-1] - since) + burst
+        demand(runs <= most + _ROUNDING, f"{name}: {runs} runs began from {since} to {times[-1]}, the most is {most}")
+
+
 @dataclass(slots=True)
 class FlowReferee:
     """Knows the plan, the script, and what was handed out so far."""
@@ -176,10 +184,7 @@ class FlowReferee:
             return
         times = self.began.setdefault(block, [])
         times.append(now)
-        burst = max(1, math.ceil(rate / 100))
-        for at, since in enumerate(times):
-            runs, most = len(times) - at, rate * (now - since) + burst
-            demand(runs <= most + _ROUNDING, f"{runs} runs of block {block} began from {since} to {now}, most {most}")
+        demand_rate(self.script.plan.blocks[block].uuid, times, rate)
 
     def over(self, block: int, key: Key) -> None:
         """A run is not under way any more."""

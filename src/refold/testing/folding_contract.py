@@ -6,7 +6,7 @@ Inherited as `executor_contract.ExecutorContract` is.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import pytest
@@ -231,6 +231,40 @@ class FoldingContract(ExecutorBenchFixtures):
         told = bench.submit(reader, [bench.outputs(1, 2), bench.items(1, 2)], 2)
         bench.finish()
         assert told.values() == {0: True, 1: True}
+
+    # Read piece by piece
+
+    @pytest.mark.parametrize("kind", [InputKind.REDUCED, InputKind.GROUP], ids=["reduced", "group"])
+    def test_a_lazy_list_is_read_as_the_list_and_each_object_is_the_readers_own(
+        self, bench: Bench, kind: InputKind
+    ) -> None:
+        reader = bench.block(
+            "@transformer\ndef read(values, item):\n    values[0]['seen'] = item\n    del values[-1]['id']\n"
+            "    return [type(values).__name__, len(values), list(values), item]\n",
+            (kind, InputKind.ITEM),
+            foldings=(replace(bench.folding("list"), lazy=True), None),
+        )
+        runs = 2
+        outputs = bench.outputs([{"id": 1}], ({"id": 2}, {"id": 3}))
+        told = bench.submit(reader, [outputs, bench.items(*"xy")], runs)
+        bench.finish()
+        whole = [{"id": 1}, {"id": 2}, {"id": 3}]
+        seen = [whole, whole] if kind is InputKind.REDUCED else [whole[:1], whole[1:]]
+        assert told.values() == {at: ["LazyList", len(seen[at]), seen[at], "xy"[at]] for at in range(runs)}
+
+    def test_lazy_frames_are_one_file_for_all_runs_that_read_them(self, bench: Bench) -> None:
+        reader = bench.block(
+            "import pandas as pd\n\n@transformer\ndef read(path, item):\n    return str(path), pd.read_parquet(path)\n",
+            (InputKind.REDUCED, InputKind.ITEM),
+            foldings=(replace(bench.folding("concat"), lazy=True), None),
+        )
+        outputs = bench.outputs(frame(1, 2), None, [frame(3)])
+        told = bench.submit(reader, [outputs, bench.items(*"xyz")], 3)
+        bench.finish()
+        values = [value for value in told.values().values() if isinstance(value, tuple)]
+        assert len(values) == 3
+        assert len({path for path, _ in values}) == 1
+        assert all(found.equals(frame(1, 2, 3)) for _, found in values)
 
     # What cannot be folded
 

@@ -16,6 +16,7 @@ from refold.testing.run_store_samples import (
     SPLIT,
     TTL,
     StoreUnderTest,
+    columns,
     failure,
     fold,
     items,
@@ -82,6 +83,7 @@ class PlansContract(StoreUnderTest):
     def test_a_row_of_a_block_outside_the_plan_is_refused_with_its_batch(self, store: RunStore, lease: Lease) -> None:
         for batch in (
             WriteBatch(rows=[row(LOAD), row("stranger")]),
+            WriteBatch(rows=[row(LOAD)], columns=[columns("stranger", [(0,)])]),
             WriteBatch(rows=[row(LOAD)], items=[items("stranger", (), 0, 1)]),
             WriteBatch(rows=[row(LOAD)], failures=[failure("stranger")]),
             WriteBatch(rows=[row(LOAD)], folds=[fold("stranger", (), 1)]),

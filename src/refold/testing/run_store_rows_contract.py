@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 
 import pytest
@@ -24,6 +25,7 @@ from refold.testing.run_store_samples import (
     OpenStore,
     StoreUnderTest,
     batches,
+    columns,
     failure,
     fold,
     in_plan_order,
@@ -96,6 +98,46 @@ class RowsContract(StoreUnderTest):
         short = [one[: 8 + number % 4] for number, one in enumerate(rows)]
         store.write(lease, WriteBatch(rows=short), NOW, TTL)  # type: ignore[arg-type]
         assert list(store.block_runs(lease.run)) == rows
+
+    @pytest.mark.parametrize("count", [1, 7, 8, 63, 64, 65, 72, 137, 1000])
+    def test_columns_are_a_row_for_each(self, store: RunStore, lease: Lease, count: int) -> None:
+        keys = [(number // 3, number) for number in range(count)]
+        started, ended = array("d", (NOW + number / 8 for number in range(count))), [NOW + 200.0] * count
+        store.write(lease, WriteBatch(columns=[columns(SPLIT, keys, started_at=started, completed_at=ended)]), NOW, TTL)
+        assert list(store.block_runs(lease.run)) == [
+            row(SPLIT, *key)._replace(started_at=started[at], completed_at=NOW + 200, position=7 + at)
+            for at, key in enumerate(keys)
+        ]
+
+    def test_columns_may_say_for_all_what_all_have(self, store: RunStore, lease: Lease) -> None:
+        keys = [(number,) for number in range(100)]
+        never = columns(FOLD, keys, Status.UPSTREAM_FAILED, None, NOW, chunk=None)._replace(attempts=0)
+        static = columns(LOAD, [()], started_at=[NOW])
+        store.write(lease, WriteBatch(columns=[columns(SPLIT, keys), never, static]), NOW, TTL)
+        assert list(store.block_runs(lease.run, LOAD)) == [row(LOAD)]
+        assert list(store.block_runs(lease.run, SPLIT)) == [
+            row(SPLIT, *key)._replace(position=7 + at) for at, key in enumerate(keys)
+        ]
+        status = Status.UPSTREAM_FAILED
+        assert list(store.block_runs(lease.run, FOLD, {status})) == [
+            BlockRunRow(FOLD, encode_key(key), int(status), 0, None, NOW, None, None) for key in keys
+        ]
+
+    def test_columns_replace_what_was_stored_and_end_failures(self, store: RunStore, lease: Lease) -> None:
+        old = [row(SPLIT, at, status=Status.FAILED)._replace(digest=b"12345678", kept=True) for at in range(90)]
+        store.write(lease, WriteBatch(rows=old, failures=[failure(SPLIT, 3), failure(SPLIT, 89)]), NOW, TTL)
+        anew = columns(SPLIT, [(at,) for at in range(80)])
+        store.write(lease, WriteBatch(columns=[anew], failures=[failure(SPLIT, 5)]), NOW, TTL)
+        assert (
+            list(store.block_runs(lease.run))
+            == [row(SPLIT, at)._replace(position=7 + at) for at in range(80)] + old[80:]
+        )
+        assert list(store.failures(lease.run)) == [failure(SPLIT, 5), failure(SPLIT, 89)]
+
+    def test_rows_of_a_batch_count_after_its_columns(self, store: RunStore, lease: Lease) -> None:
+        batch = WriteBatch(rows=[row(SPLIT, 1, attempts=2)], columns=[columns(SPLIT, [(0,), (1,)])])
+        store.write(lease, batch, NOW, TTL)
+        assert [one.attempts for one in store.block_runs(lease.run)] == [1, 2]
 
     def test_rows_keep_digests_fingerprints_and_whether_they_were_kept(self, store: RunStore, lease: Lease) -> None:
         rows = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from refold.model.block import JsonValue
 from refold.model.keys import BlockUuid, Key, PipelineUuid, RunId, decode_key, encode_key
 from refold.ports.run_store import (
+    BlockRunColumns,
     BlockRunRow,
     ChunkRow,
     FailureRow,
@@ -59,6 +61,22 @@ def row(
     """A block run that is over."""
     position = None if chunk is None else 7
     return BlockRunRow(BlockUuid(block), encode_key(key), int(status), attempts, NOW, NOW + 0.125, chunk, position)
+
+
+def columns(
+    block: str,
+    keys: Sequence[Key],
+    status: Status = Status.COMPLETED,
+    started_at: Sequence[float] | float | None = NOW,
+    completed_at: Sequence[float] | float | None = NOW + 0.125,
+    chunk: int | None = 0,
+) -> BlockRunColumns:
+    """Block runs that are over, as columns; where nothing else is said, those of `row`, but for positions from 7 on."""
+    encoded = b"".join(map(encode_key, keys))
+    position = None if chunk is None else 7
+    return BlockRunColumns(
+        BlockUuid(block), encoded, len(keys), int(status), 1, started_at, completed_at, chunk, position
+    )
 
 
 def failure(block: str, *key: int, error: str = "ValueError: no", group: str = "ValueError: no") -> FailureRow:
@@ -119,7 +137,8 @@ class DictionaryStore:
             self.items = {at: found for at, found in self.items.items() if at[:2] != place}
         self.chunks.update((chunk.chunk, chunk) for chunk in batch.chunks)
         self.items.update(((given.block, given.key, given.start), given) for given in batch.items)
-        for over in itertools.starmap(BlockRunRow, batch.rows):
+        rows = [row for each in batch.columns for row in each.rows()] + list(batch.rows)
+        for over in itertools.starmap(BlockRunRow, rows):
             self.rows[over.block, over.key] = over
             self.failures.pop((over.block, over.key), None)
         self.failures.update(((failed.block, failed.key), failed) for failed in batch.failures)
@@ -184,6 +203,25 @@ _FOLDS = st.builds(
 _CHUNKS = st.builds(ChunkRow, st.integers(0, 5), _TEXTS, st.integers(0, 2**60), st.integers(0, 2**60))
 
 
+@st.composite
+def _columns(draw: st.DrawFn) -> BlockRunColumns:
+    """Columns of all lengths of keys; few of them many, as those are of few keys."""
+    count = draw(st.sampled_from([1, 2, 9, 80]))
+    width = draw(st.sampled_from([0, 1, 2]))
+    rows, chunk = st.lists(st.floats(0, 2e9), min_size=count, max_size=count), draw(st.none() | _NUMBERS)
+    return BlockRunColumns(
+        block=draw(_BLOCKS),
+        keys=b"".join(encode_key((draw(st.integers(0, 2)),) * width) for _ in range(count)),
+        length=count,
+        status=int(draw(st.sampled_from(Status))),
+        attempts=draw(_NUMBERS),
+        started_at=draw(_TIMES | rows | rows.map(lambda times: array("d", times))),
+        completed_at=draw(_TIMES | rows),
+        chunk=chunk,
+        position=None if chunk is None else draw(st.integers(0, 2**30)),
+    )
+
+
 def batches() -> st.SearchStrategy[WriteBatch]:
     """Batches of few keys, so that rows are written again, forgotten, and repeated within a batch."""
     return st.builds(
@@ -196,4 +234,5 @@ def batches() -> st.SearchStrategy[WriteBatch]:
         forgotten=st.lists(_PLACES, max_size=4),
         forgotten_items=st.lists(_PLACES, max_size=4),
         summary=st.none() | st.dictionaries(_TEXTS, st.integers() | _TEXTS | st.none(), max_size=3),
+        columns=st.lists(_columns(), max_size=3),
     )

@@ -35,8 +35,10 @@ from refold.ports.executor import (
 from refold.ports.output_store import ChunkRef, Item, Output
 from refold.scheduler.commands import Fold, Pull, RunBatch
 from refold.scheduler.events import Folded, ItemsArrived, Outcome, ProducerPaused, RunsFinished
-from refold.scheduler.plan import Edge
+from refold.scheduler.plan import Edge, EdgeKind
 from refold.scheduler.ranges import numbers
+from refold.testing.flow_referee import demand_rate
+from refold.testing.machine import demand
 from refold.testing.scripted import Act, Attempt, Script, Value, contributed, folded, item_of, partly_folded
 from refold.testing.simulated_clock import SimulatedClock
 from refold.testing.simulated_executor import ExecutorEvent, Handed, SimulatedExecutor
@@ -69,10 +71,8 @@ class Deeds:
     """What the items of dynamic runs are made of."""
     batches: list[tuple[float, RunId, str]] = field(default_factory=list)
     """When batches came, for which run and block."""
-    begun: list[tuple[float, Place]] = field(default_factory=list)
-    """When block runs began, each time that they did."""
-    under_way: set[Place] = field(default_factory=set)
-    """Block runs that executors have, paused ones included."""
+    begun: dict[tuple[RunId, str], list[float]] = field(default_factory=dict)
+    """When runs of a block began, each time that they did."""
     folds: Counter[tuple[RunId, str]] = field(default_factory=Counter)
     """How many stretches of a block's runs were folded ahead."""
 
@@ -108,6 +108,10 @@ class ScriptedExecutor:
         self._left: dict[int, int] = {}
         """How many runs of a batch are not reported."""
         self._pulls: Counter[tuple[int, int]] = Counter()
+        self._begun: dict[tuple[RunId, int], list[float]] = {}
+        """By block with a rate: when its runs began."""
+        self._under_way: Counter[tuple[RunId, int, int, str]] = Counter()
+        """By block, dynamic block above it, and value of its items."""
         self._name = f"{chance.getrandbits(32):08x}"
 
     def open_run(self, context: RunContext, tasks: Sequence[BlockTask]) -> None:
@@ -137,7 +141,8 @@ class ScriptedExecutor:
         runs = ((0, batch.length),)
         command = RunBatch(batch.id, runs, batch.width, credit=batch.credit, credit_bytes=batch.credit_bytes)
         self._workers.take(command, handed)
-        self._deeds.under_way.update(self._place(batch, position) for position in range(batch.length))
+        for position in range(batch.length):
+            self._count_values(batch, position, 1)
         self._note_begun()
         for position, known in batch.known.items():
             self._check_known(batch, position, known)
@@ -182,10 +187,27 @@ class ScriptedExecutor:
         """Nothing is left to end."""
 
     def _note_begun(self) -> None:
-        now = self._clock.monotonic()
+        """Raises FoulError where runs of a block begin faster than its rate lets them, while this executor is there."""
         for handed in self._workers.begun:
-            self._deeds.begun.append((now, self._place(self._batches[handed.block], handed.run)))
+            batch = self._batches[handed.block]
+            block = self._runs[batch.run].script.plan.blocks[batch.block]
+            self._deeds.begun.setdefault((batch.run, block.uuid), []).append(self._clock.monotonic())
+            if block.rate is not None:
+                times = self._begun.setdefault((batch.run, batch.block), [])
+                times.append(self._clock.monotonic())
+                demand_rate(block.uuid, times, block.rate)
         self._workers.begun.clear()
+
+    def _count_values(self, batch: Batch, position: int, change: int) -> None:
+        """Raises FoulError where too many runs of a block are under way for items that share a value."""
+        script = self._runs[batch.run].script
+        for source in script.sources(batch.block, self._place(batch, position)[2]):
+            upstream = script.plan.blocks[source.edge.upstream]
+            if source.edge.kind is EdgeKind.ITEMS and upstream.group_limit is not None and source.item is not None:
+                value = script.value(upstream.number, source.key, source.item)
+                place = (batch.run, batch.block, upstream.number, value)
+                self._under_way[place] += change
+                demand(self._under_way[place] <= upstream.group_limit, f"{place}: {self._under_way[place]} under way")
 
     def _task(self, batch: Batch) -> BlockTask:
         return self._tasks[batch.run][batch.block]
@@ -323,7 +345,8 @@ class ScriptedExecutor:
                 self._deeds.failures[place] += 1
                 self._deaths[place] += self._attempts[batch.id][position].outcome not in _FAILURES
                 failures[position] = Failure("Scripted: it failed", "Scripted", "", code == Outcome.FAILED_FOR_GOOD)
-        self._deeds.under_way -= {self._place(batch, position) for position in numbers(event.runs)}
+        for position in numbers(event.runs):
+            self._count_values(batch, position, -1)
         began = any(code != Outcome.UNSTARTED for code in event.outcomes)
         times = [self._clock.now()] * len(event.outcomes) if began else []
         chunk = self._store(batch.run, (), values)[0] if values else None

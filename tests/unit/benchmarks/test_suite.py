@@ -6,11 +6,12 @@ import inspect
 
 import pytest
 from benchmarks import suite
+from benchmarks.fanout import FanOut
 from benchmarks.measurement import WHOLE
 from benchmarks.peers.answer import Answer, answer, read_answer
 from benchmarks.peers.comparison import Entry
 from benchmarks.peers.systems import PEERS, ROOT
-from benchmarks.whole_process import ProcessFailed
+from benchmarks.whole_process import ProcessFailed, in_one_line
 
 
 @pytest.mark.parametrize("benchmark", suite.BENCHMARKS, ids=lambda benchmark: benchmark.name)
@@ -57,13 +58,34 @@ def test_a_peer_that_said_nothing_is_an_error() -> None:
 def test_a_system_that_failed_once_is_not_asked_again_and_says_why() -> None:
     turns = []
 
-    def fail() -> None:
+    def fail() -> FanOut:
         turns.append(1)
         raise ProcessFailed("python -m peer: exit code 1\nNo module named ray")
 
-    entry = Entry("Ray", 500, fail, "")  # type: ignore[arg-type]
+    entry = Entry("Ray", 500, fail, "nothing is kept")
     entry.take_turn()
     entry.take_turn()
     (row,) = entry.measurements()
     assert turns == [1]
     assert (row.name, row.system, row.values, row.detail) == (WHOLE, "Ray", (), "given up: No module named ray")
+
+
+def test_a_comparison_without_refold_is_none() -> None:
+    def fail() -> FanOut:
+        raise ProcessFailed("refold run: exit code 1")
+
+    with pytest.raises(ProcessFailed):
+        Entry("Refold", 500, fail, "all is kept", is_peer=False).take_turn()
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ProcessFailed("python -m peer: exit code 1\nNo module named ray\n"), "No module named ray"),
+        (ValueError("cannot import name 'a' from 'b' (/home/me/src/b.py)"), "cannot import name 'a' from 'b' (b.py)"),
+        (ValueError("3/4 of and/or"), "3/4 of and/or"),
+        (ValueError(), "ValueError"),
+    ],
+)
+def test_an_error_is_kept_in_one_line_without_the_folders_of_the_machine(error: BaseException, told: str) -> None:
+    assert in_one_line(error) == told

@@ -1,6 +1,6 @@
 """How errors are printed."""
 
-from refold.cli.command_group import error_text
+from refold.cli.endings import error_text
 from refold.errors import PipelineError, ProtocolError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from refold.cli.mage_app import clean_cached_variables, clean_old_logs
+from refold.cli.mage_commands import clean_cached_variables, clean_old_logs
 from refold.errors import BadInputError
 
 

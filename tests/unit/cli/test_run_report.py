@@ -8,7 +8,8 @@ import pytest
 
 from refold.api.reading import FailureView, RunReader
 from refold.api.wiring import open_project_store
-from refold.cli.run_report import count_lines, failure_lines, lines_of_tests, report_lines
+from refold.cli.run_report import count_lines, failure_lines, report_lines
+from refold.cli.tests_report import lines_of_tests
 from refold.engine.ownership import this_process
 from refold.executors.capture import LogLine
 from refold.model.block import JsonValue

@@ -6,10 +6,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from refold.cli.app import make_app
-from refold.cli.mage_app import MageRunRequest
+from refold.cli.app import REFOLD
+from refold.cli.mage_commands import MageRunRequest
 from refold.cli.run_command import run
 from refold.cli.run_request import RunRequest, command_of
 from refold.errors import BadInputError
@@ -53,11 +52,8 @@ def given(request: type[RunRequest], *arguments: str) -> RunRequest:
         """Run something."""
         asked.append(asking)
 
-    app = make_app("A test.")
-    app.callback()(lambda: None)
-    app.command()(command_of(request, run))
-    done = CliRunner().invoke(app, ["run", *arguments])
-    assert done.exit_code == 0, done.output
+    command = command_of(request, run)
+    command(**REFOLD.read("run", command, arguments))
     return asked[0]
 
 

@@ -9,6 +9,7 @@ import pytest
 from refold.engine.row_buffer import RowBuffer
 from refold.model.keys import BlockUuid
 from refold.ports.run_store import BlockRunRow, FoldRow
+from refold.testing.run_store_samples import columns
 
 BLOCK = BlockUuid("block")
 KEYS = [b"\0\0\0\1", b"\0\0\0\2"]
@@ -44,6 +45,18 @@ def test_columns_of_other_lengths_are_refused() -> None:
     rows = RowBuffer()
     with pytest.raises(ValueError, match="zip"):
         rows.add_rows(BLOCK, KEYS, 2, [1, 1], [1.0, 1.0], [2.0, 2.0], [7, 7], [0, 1], digests=[])
+
+
+def test_columns_count_as_the_rows_that_they_are() -> None:
+    rows = RowBuffer()
+    rows.add_columns(columns(BLOCK, [(number,) for number in range(30)]))
+    assert len(rows) == 30
+    batch = rows.take(None)
+    assert len(rows) == 0
+    rows.add_columns(columns(BLOCK, [(30,)]))
+    rows.put_back(batch)
+    assert len(rows) == 31
+    assert [each.length for each in rows.take(None).columns] == [30, 1]
 
 
 def test_a_batch_that_was_put_back_comes_before_what_is_newer() -> None:

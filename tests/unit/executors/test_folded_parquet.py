@@ -16,6 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pandas.api.types import pandas_dtype
 
 from refold.errors import ReduceError, StoreError
 from refold.executors import folded_parquet
@@ -87,7 +88,8 @@ def frame(**columns: Sequence[object]) -> pd.DataFrame:
 
 
 def typed(dtype: str, *values: object) -> pd.Series:
-    return pd.Series(values).astype(dtype)
+    column: pd.Series = pd.Series(values).astype(pandas_dtype(dtype))
+    return column
 
 
 COLUMNS = {
@@ -138,8 +140,8 @@ def _kind(cell: object) -> object:
 
 @pytest.mark.parametrize("one", HARMLESS)
 def test_types_are_those_that_the_eager_concat_finds(desk: Desk, one: str) -> None:
-    for other in HARMLESS:
-        frames = HARMLESS[one], HARMLESS[other]
+    for other in HARMLESS.values():
+        frames = HARMLESS[one], other
         expected = eager(*frames)
         if str(expected["c"].dtype) == "object" and len({_kind(each) for each in expected["c"].dropna()}) > 1:
             with pytest.raises(ReduceError, match=f"{OVER}: column `c` is .* in frame 0 and .* in frame 1"):
@@ -280,7 +282,7 @@ def test_what_makes_no_file_is_an_error_that_leaves_nothing(desk: Desk, returned
     assert desk.left() == []
 
 
-def test_large_frames_are_read_without_being_kept(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_frames_are_written_as_small_ones_are(desk: Desk) -> None:
     """The index, which is stored among the columns, stays away from a frame of many batches too."""
     rows = 200_000
     large = frame(x=range(rows), t=[str(each) for each in range(rows)], f=[0.5] * rows).set_index("x").assign(y=1)

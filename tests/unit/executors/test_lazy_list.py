@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -71,11 +71,12 @@ def store(tmp_path: Path) -> FileOutputStore:
 
 @pytest.fixture
 def lazy(store: FileOutputStore) -> LazyList:
-    return LazyList(CLEAN, store, spans(store), items=False)
+    return LazyList(CLEAN, store, stored(store), items=False)
 
 
-def spans(store: FileOutputStore) -> tuple[Span, ...]:
-    builder, found = store.builder("w"), []
+def stored(store: FileOutputStore) -> tuple[Span, ...]:
+    builder = store.builder("w")
+    found: list[Span] = []
     for values in RETURNED:
         builder.add_output(Output.of("not one of them"))
         for value in values:
@@ -131,9 +132,9 @@ def test_it_is_searched_as_a_list(lazy: LazyList) -> None:
 
 
 def test_it_equals_the_list_both_ways(store: FileOutputStore, lazy: LazyList) -> None:
-    again = LazyList(CLEAN, store, spans(store), items=False)
+    again = LazyList(CLEAN, store, stored(store), items=False)
     assert lazy == ELEMENTS
-    assert ELEMENTS == lazy
+    assert ELEMENTS == lazy  # noqa: SIM300 # the other way round
     assert lazy == again
     for other in (ELEMENTS[:-1], [*ELEMENTS[:-1], "y"], [], tuple(ELEMENTS), "text", None):
         assert lazy != other
@@ -191,7 +192,7 @@ def test_items_are_counted_without_a_look_at_them(store: FileOutputStore) -> Non
 
 def test_going_through_it_opens_each_chunk_once(store: FileOutputStore) -> None:
     watched = Watched(store)
-    lazy = LazyList(CLEAN, watched, spans(store), items=False)  # type: ignore[arg-type] # it takes no method's place
+    lazy = LazyList(CLEAN, watched, stored(store), items=False)  # type: ignore[arg-type] # it takes no method's place
     walk = iter(lazy)
     assert not watched.read_chunks
     next(walk)
@@ -207,7 +208,12 @@ def test_of_a_list_of_frames_only_the_asked_one_is_decoded(
     builder.add_output(Output.of([pd.DataFrame({"n": [number]}) for number in range(5)]))
     lazy = LazyList(CLEAN, store, (Span(builder.publish(), 0, 1),), items=False)
     read, reads = pq.ParquetFile.read, []
-    monkeypatch.setattr(pq.ParquetFile, "read", lambda *given, **named: reads.append(given) or read(*given, **named))
+
+    def counted(file: pq.ParquetFile, **how: object) -> object:
+        reads.append(file)
+        return read(file, **how)
+
+    monkeypatch.setattr(pq.ParquetFile, "read", counted)
     assert [int(lazy[at]["n"][0]) for at in (4, 0, -1)] == [4, 0, 4]  # type: ignore[index]
     assert len(reads) == 3
     walk = iter(lazy)
@@ -219,7 +225,7 @@ def test_threads_read_it_at_once(lazy: LazyList) -> None:
     with ThreadPoolExecutor(8) as threads:
         places = [at * 37 % len(ELEMENTS) for at in range(2000)]
         assert list(threads.map(lazy.__getitem__, places)) == [ELEMENTS[at] for at in places]
-        assert all(found == ELEMENTS for found in threads.map(list, [lazy] * 8))
+        assert all(threads.map(lambda _: list(lazy) == ELEMENTS, range(8)))
 
 
 def test_stored_or_copied_it_is_the_plain_list(store: FileOutputStore, lazy: LazyList) -> None:
@@ -239,11 +245,9 @@ def test_stored_or_copied_it_is_the_plain_list(store: FileOutputStore, lazy: Laz
 
 
 def test_a_dynamic_block_may_return_it(store: FileOutputStore) -> None:
-    for returned in (items(store, 1, 2, 3), [items(store, 1, 2, 3)], [items(store, 1, 2, 3), [{"block_uuid": "a"}]]):
-        unfolded = unfold(returned)
-        assert isinstance(unfolded, ItemList)
-        assert unfolded.values == [1, 2, 3]
-    assert unfolded.metadata == [{"block_uuid": "a"}]
+    given = items(store, 1, 2, 3)
+    assert unfold(given) == unfold([given]) == ItemList([1, 2, 3], None)
+    assert unfold([given, [{"block_uuid": "a"}]]) == ItemList([1, 2, 3], [{"block_uuid": "a"}])
 
 
 def test_it_is_short_in_messages(lazy: LazyList) -> None:
@@ -251,17 +255,24 @@ def test_it_is_short_in_messages(lazy: LazyList) -> None:
     assert describe(lazy) == "lazy list"
 
 
-def test_without_the_run_it_says_that_it_is_gone(tmp_path: Path, store: FileOutputStore, lazy: LazyList) -> None:
+def test_without_the_run_it_says_that_it_is_gone(tmp_path: Path, store: FileOutputStore) -> None:
+    spans = stored(store)
+    lazy = LazyList(CLEAN, store, spans, items=False)
     assert lazy[0] == 1
     store.close()
     assert lazy[0] == 1, "closing is no end: it opens files again"
     store.close()
     (tmp_path / "run").rename(tmp_path / "gone")
-    for ask in (list, len, reversed, lambda it: it[20], lambda it: it == ELEMENTS):
+    gone = LazyList(CLEAN, store, spans, items=False)
+    asked: Sequence[Callable[[], object]] = (
+        lambda: list(gone),
+        lambda: len(gone),
+        lambda: gone[20],
+        lambda: list(reversed(gone)),
+        lambda: gone == ELEMENTS,
+        lambda: pickle.dumps(gone),
+    )
+    for ask in asked:
         with pytest.raises(StoreError, match=r"cannot be read: No such file(.|\n)*the run's folder was deleted"):
-            list(ask(LazyList(CLEAN, store, spans_of(lazy), items=False)))  # type: ignore[call-overload]
-    assert repr(LazyList(CLEAN, store, spans_of(lazy), items=False)) == "<lazy list of `clean`, whose elements are gone>"
-
-
-def spans_of(lazy: LazyList) -> tuple[Span, ...]:
-    return tuple(lazy._spans)
+            ask()
+    assert repr(gone) == "<lazy list of `clean`, whose elements are gone>"

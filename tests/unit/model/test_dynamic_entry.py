@@ -70,6 +70,8 @@ A, B = BlockUuid("a"), BlockUuid("b")
             "dynamic: {reduce: {strategy: f, initial: null}}",
             DynamicSettings(reduction=Reduction("f", None, None, True)),
         ),
+        ("dynamic: {reduce_input: lazy}", DynamicSettings(lazy_input=True)),
+        ("dynamic: {reduce_input: List}", DynamicSettings()),
         ("dynamic: {tolerate: 3}", DynamicSettings(tolerance=Tolerance(3))),
         ("dynamic: {tolerate: '3'}", DynamicSettings(tolerance=Tolerance(3))),
         ("dynamic: {tolerate: 0}", DynamicSettings(tolerance=Tolerance(0))),

@@ -345,6 +345,7 @@ def test_bad_input_names_the_file_the_line_and_what_to_do(
         ("configuration: {dynamic: {reduce: {levels: 2}}}", "reduce.levels): expected 1 (the last axis ends) or `all`"),
         ("configuration: {dynamic: {reduce: {levels: true}}}", "found True"),
         ("configuration: {dynamic: {reduce: {strategy: sum, initial: 1}}}", "`sum` needs none"),
+        ("configuration: {dynamic: {reduce_input: fast}}", "reduce_input): expected `list` (all at once) or `lazy`"),
         ("configuration: {dynamic: {tolerate: some}}", "dynamic.tolerate): expected how many runs may fail, or a perc"),
         ("configuration: {dynamic: {tolerate: 101%}}", "found '101%'"),
         ("configuration: {dynamic: {tolerate: -1%}}", "found '-1%'"),
@@ -379,6 +380,7 @@ def test_settings_that_name_a_block_elsewhere_in_the_graph_are_a_warning(folder:
         ("configuration: {reduce_ouput: true}", "`configuration.reduce_ouput` is no setting. Did you mean `reduce_out"),
         ("configuration: {Dynamic: true}", "`configuration.Dynamic` is no setting. Did you mean `dynamic`?"),
         ("configuration: {tolerate: 3}", "`configuration.tolerate` is read inside `configuration.dynamic`"),
+        ("configuration: {reduce_input: lazy}", "`configuration.reduce_input` is read inside `configuration.dynamic`"),
         ("configuration: {dynamic: {jion: zip}}", "`configuration.dynamic.jion` is no setting. Did you mean `join`?"),
         ("configuration: {dynamic: {rate: 1/s}}", "`configuration.dynamic.rate` changes nothing"),
         (

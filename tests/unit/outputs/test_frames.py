@@ -16,7 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from refold.outputs import frames
 from refold.outputs.codecs import PANDAS, PICKLE, POLARS, decode, encode
+from refold.outputs.large import LARGE
 
 TWO = {"a": [1, 2]}
 
@@ -76,6 +78,16 @@ def assert_same(back: object, frame: pd.DataFrame) -> None:
     assert [list(map(type, back[name])) for name in back] == [list(map(type, frame[name])) for name in frame]
 
 
+@pytest.fixture(params=["small", "large"])
+def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large frames are encoded in a room that is made for them, here too small a one, and decoded in batches, here of
+    one row."""
+    if request.param == "large":
+        monkeypatch.setattr(frames, "LARGE", 1)
+        monkeypatch.setattr(frames, "_BATCH", 1)
+
+
+@pytest.mark.usefixtures("size")
 @pytest.mark.parametrize("name", KEPT)
 def test_a_pandas_frame_that_survives_is_parquet_that_pandas_reads(name: str) -> None:
     frame = KEPT[name]()
@@ -85,6 +97,7 @@ def test_a_pandas_frame_that_survives_is_parquet_that_pandas_reads(name: str) ->
     pd.testing.assert_frame_equal(pd.read_parquet(io.BytesIO(data)), frame, check_freq=False)
 
 
+@pytest.mark.usefixtures("size")
 @pytest.mark.parametrize("name", CHANGED)
 def test_a_pandas_frame_that_parquet_would_change_is_pickled(name: str) -> None:
     frame = CHANGED[name]()
@@ -115,6 +128,7 @@ def test_other_values_of_the_frame_libraries_are_pickled(value: object) -> None:
     assert type(decode(codec, data)) is type(value)
 
 
+@pytest.mark.usefixtures("size")
 def test_a_frame_that_was_read_can_be_changed() -> None:
     back = decode(*encode(pd.DataFrame(TWO)))
     assert isinstance(back, pd.DataFrame)
@@ -141,6 +155,21 @@ def test_any_frame_comes_back(frame: pd.DataFrame) -> None:
         assert_same(decode(*encode(each)), each)
 
 
+def test_a_large_frame_comes_back() -> None:
+    rows = 200_000
+    frame = pd.DataFrame({"f": np.arange(rows) / 7, "text": [f"row {at % 1000}" for at in range(rows)]})
+    frame = frame.assign(kind=pd.Categorical(np.where(frame["f"] > 1, "more", "less")))
+    frame.index = pd.Index(np.arange(rows) * 3, name="f")
+    codec, data = encode(frame)
+    assert codec == PANDAS
+    assert len(data) > LARGE
+    back = decode(codec, data)
+    assert isinstance(back, pd.DataFrame)
+    pd.testing.assert_frame_equal(back, frame)
+    back.iloc[0, 0] = 99.0
+    assert back.iloc[0, 0] == 99.0
+
+
 POLARS_KEPT: dict[str, Callable[[], pl.DataFrame]] = {
     "plain": lambda: pl.DataFrame({"i": [1, None], "s": ["x", None], "f": [float("nan"), None]}),
     "nested": lambda: pl.DataFrame({"l": [[1], []], "d": [{"x": 1}, {"x": None}]}),
@@ -150,6 +179,7 @@ POLARS_KEPT: dict[str, Callable[[], pl.DataFrame]] = {
 }
 
 
+@pytest.mark.usefixtures("size")
 @pytest.mark.parametrize("name", POLARS_KEPT)
 def test_a_polars_frame_is_parquet_and_comes_back_as_polars(name: str) -> None:
     frame = POLARS_KEPT[name]()

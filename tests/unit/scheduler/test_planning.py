@@ -97,6 +97,30 @@ def test_those_that_are_no_children_of_a_dynamic_block_get_each_runs_items_as_a_
     assert (edge.kind, edge.levels, edge.reduces) == (EdgeKind.FOLDED, 0, False)
 
 
+LAZY = DynamicSettings(lazy_input=True)
+
+
+@pytest.mark.parametrize(("strategy", "ahead"), [("concat", False), ("list", False), ("sum", True), ("own", True)])
+def test_what_is_read_piece_by_piece_alone_is_not_folded_ahead(strategy: str, ahead: bool) -> None:
+    folds = DynamicSettings(reduce_output=True, reduction=Reduction(strategy))
+    above = block("a", settings=DYNAMIC), block("b", "a", settings=folds)
+    plan = make_plan([*above, block("lazy", "b", settings=LAZY)])
+    assert plan.blocks[1].folds == (Fold(computed=ahead),)
+    plan = make_plan([*above, block("lazy", "b", settings=LAZY), block("eager", "b")])
+    eager, lazy = plan.blocks[3].edges[0].fold, plan.blocks[2].edges[0].fold
+    assert [plan.blocks[1].folds[fold].computed for fold in (lazy, eager) if fold is not None] == [
+        ahead,
+        strategy != "list",
+    ]
+
+
+def test_who_reads_one_run_alone_has_nothing_to_read_piece_by_piece() -> None:
+    with pytest.raises(PlanError, match=r"block `b`, configuration\.dynamic\.reduce_input: .*none of its upstreams"):
+        make_plan([block("a", settings=DYNAMIC), block("b", "a", settings=LAZY)])
+    some = DynamicSettings(dynamic=True, children=(BlockUuid("each"),))
+    make_plan([block("a", settings=some), block("each", "a"), block("whole", "a", settings=LAZY)])
+
+
 def test_a_strategy_is_computed_by_workers_and_a_list_is_not() -> None:
     summed = DynamicSettings(reduce_output=True, reduction=Reduction("sum", levels=1))
     plan = make_plan(

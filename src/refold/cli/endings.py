@@ -1,40 +1,66 @@
 """How commands end: errors become plain text and exit codes, in one place.
 
-0 completed, 1 failed or cancelled, 2 the input was wrong and nothing was started. A reader that goes away, as in
-`refold block-runs RUN | head`, is no error.
+0 completed, 1 failed or cancelled, 2 the input was wrong and nothing was started, 130 Ctrl-C. A reader that goes away,
+as in `refold block-runs RUN | head`, is no error.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TextIO, cast
-
-import typer
-from typer.core import TyperGroup
+from types import FrameType
+from typing import TextIO
 
 from refold.errors import BadInputError, ProtocolError, RefoldError
 
 FAILED = 1
 BAD_INPUT = 2
+INTERRUPTED = 128 + signal.SIGINT
 
 
-class CommandGroup(TyperGroup):
-    """Runs a command, and turns what it raises into an exit code."""
+class Exit(Exception):  # noqa: N818 # the command has said all that is to be said
+    """Raised when a command ends with an exit code that is not 0."""
 
-    def invoke(self, ctx: object) -> object:
-        """The command's own result. Raises typer.Exit for errors that are meant to be read."""
-        try:
-            return super().invoke(cast(typer.Context, ctx))
-        except RefoldError as error:
-            print_error(error)
-            raise typer.Exit(BAD_INPUT if isinstance(error, BadInputError) else FAILED) from None
-        except BrokenPipeError:
-            raise typer.Exit(0) from None
-        finally:
-            flush_quietly(sys.stdout)
+    def __init__(self, code: int) -> None:
+        self.code = code
+        super().__init__(code)
+
+
+def exit_code_of(command: Callable[[], None]) -> int:
+    """Runs a command to its end: its exit code. Errors that are meant to be read are printed."""
+    try:
+        command()
+    except Exit as end:
+        return end.code
+    except RefoldError as error:
+        print_error(error)
+        return BAD_INPUT if isinstance(error, BadInputError) else FAILED
+    except BrokenPipeError:
+        return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    finally:
+        flush_quietly(sys.stdout)
+    return 0
+
+
+def leave_at_ctrl_c() -> None:
+    """Until `answer_ctrl_c` nothing is under way: Ctrl-C ends the process, and nothing need be said of it."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
+
+
+def answer_ctrl_c() -> None:
+    """From now on Ctrl-C raises KeyboardInterrupt, as ever."""
+    if signal.getsignal(signal.SIGINT) is _leave:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    os._exit(INTERRUPTED)
 
 
 def error_text(error: RefoldError) -> str:
