@@ -68,6 +68,7 @@ class BlockTasks:
             digests=self._is_followed_by_cached(number),
             max_items=block.dynamic.max_child_block_runs,
             cuts_items=block.dynamic.cut_children,
+            tells_begun=planned.rate is not None,
             limit_by=None if block.dynamic.limit_by is None else block.dynamic.limit_by.key,
         )
 

@@ -103,7 +103,15 @@ def flush_quietly(stream: TextIO) -> None:
 
 
 def prepare_streams() -> None:
-    """Lets any text be printed: what a terminal's encoding lacks is written as an escape."""
+    """Lets any text be printed: what a terminal's encoding lacks is written as an escape, and what nobody is there for
+    goes nowhere."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # closed, and the next file that is opened would be taken for it
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 # as long as this process
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

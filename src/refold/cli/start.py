@@ -21,11 +21,11 @@ from refold.executors import fork_server
 def start_program(module: str, name: str) -> NoReturn:
     """Runs the program that this module has by this name, with the words of the command line; ends the process."""
     leave_at_ctrl_c()
+    prepare_streams()
     gc.disable()  # what is loaded stays: there is nothing to collect
     if expects_workers(sys.argv[1:]):
         fork_server.start_early()
     try:
-        prepare_streams()
         code: int = getattr(import_module(module), name).run(sys.argv[1:])
     finally:
         fork_server.drop_early()

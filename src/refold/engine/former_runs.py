@@ -173,10 +173,9 @@ def _numbers(times: Sequence[float | None]) -> Iterable[float]:
 def _pieces(chunks: Sequence[int | None], positions: Sequence[int | None]) -> Iterator[Piece]:
     """Records that follow each other in a chunk, of rows of which some may have none."""
     rows, start = len(chunks), 0
-    if rows and chunks[0] is not None and positions[0] is not None and chunks.count(chunks[0]) == rows:
-        if positions == tuple(range(positions[0], positions[0] + rows)):
-            yield Piece(0, rows, chunks[0], positions[0])
-            return
+    if _together(chunks, positions):
+        yield Piece(0, rows, chunks[0] or 0, positions[0] or 0)
+        return
     while start < rows:
         chunk, first, stop = chunks[start], positions[start], start + 1
         if chunk is not None and first is not None:
@@ -184,3 +183,11 @@ def _pieces(chunks: Sequence[int | None], positions: Sequence[int | None]) -> It
                 stop += 1
             yield Piece(start, stop, chunk, first)
         start = stop
+
+
+def _together(chunks: Sequence[int | None], positions: Sequence[int | None]) -> bool:
+    """Whether all these records follow each other in one chunk."""
+    first = positions[0] if chunks else None
+    if first is None or chunks[0] is None or chunks.count(chunks[0]) < len(chunks):
+        return False
+    return positions == tuple(range(first, first + len(positions)))

@@ -33,6 +33,7 @@ from refold.model.block import JsonValue
 from refold.model.keys import Key
 from refold.ports.clock import Clock
 from refold.ports.executor import (
+    Begun,
     BlockTask,
     Executor,
     Finished,
@@ -51,6 +52,7 @@ from refold.scheduler.events import (
     Event,
     ItemsArrived,
     ProducerPaused,
+    RunsBegan,
     RunsFinished,
     RunStarted,
     SlotsFree,
@@ -241,6 +243,9 @@ class PipelineRun:
             self._take_items(batch, report)
         elif isinstance(report, Paused):
             self._feed(ProducerPaused(batch.block, batch.runs[report.position]))
+        elif isinstance(report, Begun):
+            run, at = batch.runs[report.position], min(report.at, self._clock.monotonic())
+            self._feed(RunsBegan(batch.block, ((run, run + 1),), at))
         else:
             self._take_outcomes(batch, report)
 

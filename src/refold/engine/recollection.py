@@ -118,7 +118,7 @@ class Recollection:
         """The same, joined; None unless all of these runs have a former key, and it is quickly told."""
         columns = []
         for space, positions in axes:
-            if not isinstance(space, ItemSpace):
+            if not isinstance(space, ItemSpace) or (not isinstance(positions, range) and min(positions) < 0):
                 return None
             former = taken(self._former[space.producer.plan.uuid], positions)
             if NEW in former:
@@ -152,7 +152,10 @@ class Recollection:
 
     def runs_of(self, block: BlockUuid) -> FormerRuns:
         """All runs of a block that completed."""
-        return self._rows.setdefault(block, FormerRuns(block))
+        found = self._rows.get(block)
+        if found is None:
+            found = self._rows[block] = FormerRuns(block)
+        return found
 
     def completed(self, block: BlockUuid, former_key: bytes | None) -> BlockRunRow | None:
         """The row of a run that completed, at its key before."""

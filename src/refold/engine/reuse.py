@@ -76,12 +76,14 @@ class Reuse:
 
         The last of these says that they are over.
         """
+        planned = self._state.plan.blocks[block]
         events: list[Event] = []
         reused: list[Range] = []
         outcomes = bytearray()
-        anew: list[Range] = []
+        none = not self._memory.runs_of(planned.uuid)
+        anew = list(ranges) if none else []
         fresh = self._fresh_inputs(block, ranges)
-        for start, stop in ranges:
+        for start, stop in ranges if not none else ():
             codes = None if fresh else self._all_unchanged(block, start, stop)
             if codes is None:
                 some, codes = self._answer_each(block, range(start, stop), fresh, times, events)
@@ -92,10 +94,9 @@ class Reuse:
             outcomes += codes
         for start, stop in anew:
             self._fresh[block].add(start, stop)
-        if self._state.plan.blocks[block].dynamic and anew:
+        if planned.dynamic and anew:
             runs = sequence_of(tuple(anew))
-            uuid = self._state.plan.blocks[block].uuid
-            self._forget_flat(uuid, encoded_keys(self._state.axes(block, runs), len(runs)))
+            self._forget_flat(planned.uuid, encoded_keys(self._state.axes(block, runs), len(runs)))
         if reused:
             events.append(RunsFinished(block, tuple(reused), bytes(outcomes)))
         return tuple(anew), events

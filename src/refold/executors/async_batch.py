@@ -40,7 +40,7 @@ class AsyncBatch(WideBatch):
         self._mage_outputs = execution.run.context.mage_outputs
         self._uuid = execution.inputs.uuid
         self._arguments = execution.inputs.arguments
-        self._bare = code.plain
+        self._bare = code.plain and execution.on_begin is None
 
     def _run(self, position: int) -> Coroutine[object, object, None]:
         return self._run_bare(position) if self._bare else self._run_call(position)

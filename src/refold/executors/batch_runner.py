@@ -59,11 +59,7 @@ class BatchRunner:
         self._on_rest = on_rest
         self._runs: dict[RunId, OpenRun] = {}
         self._executions: dict[int, Execution] = {}
-        self._here = WideBatches(reporter, self._published, self._forget, put_cursor, on_worn=on_worn)
-        """For `async def` blocks of which one run is under way at a time, and for all where nothing is done aside."""
-        self._wide = self._here
-        if aside is not None:
-            self._wide = WideBatches(reporter, self._published, self._forget, put_cursor, aside, on_worn)
+        self._wide = WideBatches(reporter, self._published, self._forget, put_cursor, aside, on_worn)
         self._current: RunId | None = None
         """The pipeline run of which something is being executed."""
 
@@ -78,14 +74,12 @@ class BatchRunner:
         """A pipeline run is over."""
         opened = self._runs.pop(run, None)
         if opened is not None:
-            for batches in {self._wide, self._here}:
-                batches.forget(run)
+            self._wide.forget(run)
             opened.close()
 
     def flush_wide(self) -> None:
         """Publishes what is known of runs that are over, of batches of which many are under way at once."""
-        for batches in {self._wide, self._here}:
-            batches.flush()
+        self._wide.flush()
 
     @property
     def is_busy_aside(self) -> bool:
@@ -94,8 +88,7 @@ class BatchRunner:
 
     def close(self) -> None:
         """Lets go of what it has begun in this process."""
-        for batches in {self._wide, self._here}:
-            batches.close()
+        self._wide.close()
 
     def cancel(self, run: RunId) -> None:
         """Stops what is under way for a run; what has not begun is reported as cancelled."""
@@ -104,8 +97,7 @@ class BatchRunner:
             opened.cancelled = True
             if self._current == run:
                 self._interrupts.cancel()
-            for batches in {self._wide, self._here}:
-                batches.cancel(run)
+            self._wide.cancel(run)
 
     def interrupt(self) -> None:
         """The same for the run that is being executed."""
@@ -140,7 +132,9 @@ class BatchRunner:
         opened = self._runs[batch.run]
         task = opened.tasks[batch.block]
         wide = batch.width > 1 and not task.dynamic
-        execution = Execution.of(batch, opened, self._wide.interrupts if wide else self._interrupts, positions)
+        execution = Execution.of(batch, opened, self._interrupts, positions)
+        if task.tells_begun:
+            execution.on_begin = partial(self._reporter.begun, batch.id)
         self._executions[batch.id] = execution
         self._enter(execution)
         self._put_cursor(batch.id, LOADING, time.monotonic())
@@ -149,8 +143,8 @@ class BatchRunner:
             self._fail_all(execution, code)
         elif wide or (code.main.is_async and not task.dynamic):
             self._put_cursor(batch.id, IDLE, 0.0)
-            (self._wide if wide else self._here).take(execution, code)
-        elif code.bare and positions is None:
+            self._wide.take(execution, code, wait=not wide)
+        elif code.bare and positions is None and not task.tells_begun:
             self._run_bare(execution, code)
         else:
             self._run_each(execution, code)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import length_hint
@@ -37,6 +37,8 @@ class Execution:
     """Which runs of the batch are executed; None: all."""
     producing: dict[int, tuple[Production, Call]] = field(default_factory=dict)
     """Generators that are not exhausted."""
+    on_begin: Callable[[int], None] | None = None
+    """Told of each position whose inputs were read and whose function is about to be called; None: nobody asks."""
     until: int = field(init=False)
     """How many runs will begin; fewer than all once the others were taken back."""
     remaining: Iterator[int] = field(init=False)
@@ -79,4 +81,6 @@ class Execution:
         mage_outputs = self.run.context.mage_outputs
         call = Call(position, started, deadline, code, inputs.arguments(position), keywords, name, mage_outputs)
         self.call = call
+        if self.on_begin is not None:
+            self.on_begin(position)
         return call

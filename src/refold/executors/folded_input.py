@@ -34,9 +34,9 @@ class LazyInput:
 
     def __init__(self, opened: OpenRun, folds: Folds, folding: Folding, spans: Spans, grouping: Grouping) -> None:
         assert not any(grouping.partials), "nothing is folded ahead for who reads piece by piece"
-        self._opened = opened
-        self._folds = folds
+        self._store = opened.store
         self._folding = folding
+        self._parquet = FoldedParquet(opened, folds, folding)
         self._spans = spans
         self._starts = (0, *accumulate(grouping.records))
         """Where the records of each group begin; at last, where they end."""
@@ -45,8 +45,8 @@ class LazyInput:
         """A list that reads its elements, or the path of a Parquet file. Raises as `FoldedParquet.path`."""
         spans = tuple(_between(self._spans, *self._starts[group : group + 2]))
         if self._folding.strategy == LIST:
-            return LazyList(self._folding.block, self._opened.store, spans, items=self._folding.items)
-        return FoldedParquet(self._opened, self._folds, self._folding).path(spans)
+            return LazyList(self._folding.block, self._store, spans, items=self._folding.items)
+        return self._parquet.path(spans)
 
 
 def _between(spans: Spans, start: int, stop: int) -> Iterator[Span]:

@@ -45,6 +45,12 @@ _DICTIONARY = 2**18
 """Bytes of different values beyond which a column is stored plain."""
 _VERSION = 1
 """Of what is written; files of another one are not taken up."""
+_WRITABLE = "Make the folder one that this user can write to"
+_FIXES = {
+    errno.ENOSPC: "Free space there",
+    errno.EDQUOT: "Free space there",
+    errno.EFBIG: "Raise the limit on the size of files (`ulimit -f`)",
+}
 _LIBRARIES = {PANDAS: FrameLibrary.PANDAS, POLARS: FrameLibrary.POLARS}
 
 
@@ -55,6 +61,8 @@ class FoldedParquet:
         self._opened = opened
         self._folds = folds
         self._folding = folding
+        self._looked_at: dict[Path, tuple[int, int, int]] = {}
+        """Files that were whole, and what they were then."""
 
     def path(self, spans: Spans) -> Path:
         """The file of these records' frames.
@@ -63,23 +71,27 @@ class FoldedParquet:
         be written, Overdue and Cancelled.
         """
         path = self._opened.context.run_folder / FOLDER / f"{self._name()}-{self._digest(spans)}.parquet"
-        try:
-            if not _is_whole(path):
+        with self._storing():
+            if not self._is_whole(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with _own(path.with_name(f".{path.name}.half")) as half:
-                    if not _is_whole(path):
+                    if not self._is_whole(path):
                         self._write(half, spans)
                         self._publish(half, path)
-        except OSError as error:
-            full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-            raise StoreError(
-                f"the frames of `{self._folding.block}` could not be written to one file: "
-                f"{'the disk is full' if full else error.strerror or error}",
-                where=str(path),
-                fix=f"{'Free space there' if full else 'Make the folder one that this user can write to'}, "
-                "then retry the run.",
-            ) from error
         return path
+
+    @contextmanager
+    def _storing(self) -> Iterator[None]:
+        """Says what it means that the file cannot be written."""
+        try:
+            yield
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else error
+            raise StoreError(
+                f"the frames of `{self._folding.block}` could not be written to one file: {reason}",
+                where=str(self._opened.context.run_folder / FOLDER),
+                fix=f"{_FIXES.get(error.errno or 0, _WRITABLE)}, then retry the run.",
+            ) from error
 
     def _name(self) -> str:
         return re.sub(r"[^A-Za-z0-9_.-]", "-", self._folding.block)[:100]
@@ -94,15 +106,30 @@ class FoldedParquet:
             told.update(f"\n{segment} {span.chunk.offset} {span.chunk.length} {span.start} {span.stop}".encode())
         return told.hexdigest()
 
+    def _is_whole(self, path: Path) -> bool:
+        """Whether the file is there, and has not been harmed since it was written."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            state = path.stat()
+            told = state.st_ino, state.st_size, state.st_mtime_ns
+            if self._looked_at.get(path) != told:
+                pq.read_metadata(path)
+        except (pa.ArrowException, FileNotFoundError):
+            return False
+        self._looked_at[path] = told
+        return True
+
     def _publish(self, half: Path, path: Path) -> None:
         """Gives the file its name. It is not to be written to: it is not one reader's own."""
         half.chmod(0o444)
         if self._opened.context.durable:
-            for each in (half, half.parent):
-                _sync(each)
+            _sync(half)
         half.replace(path)
         if self._opened.context.durable:
-            _sync(path.parent)
+            for folder in (path.parent, path.parent.parent):
+                _sync(folder)
 
     def _write(self, half: Path, spans: Spans) -> None:
         import pyarrow as pa
@@ -118,14 +145,25 @@ class FoldedParquet:
                 table = self._explained(partial(columns.table, frame, frame.number))
                 waiting += [table] if table.num_rows else []
                 size += table.nbytes
-                del table
-                del frame
+                del frame, table  # before the next one is read
                 if waiting and (groups < MOST_OWN_GROUPS or size >= LARGE):
-                    self._explained(partial(_write_group, writer, waiting))
+                    self._explained(partial(self._write_group, writer, waiting))
                     groups += 1
                     size = 0
             if waiting:
-                self._explained(partial(_write_group, writer, waiting))
+                self._explained(partial(self._write_group, writer, waiting))
+
+    def _write_group(self, writer: pq.ParquetWriter, waiting: list[pa.Table]) -> None:
+        """Writes the tables that wait as one row group."""
+        import pyarrow as pa
+
+        table = pa.concat_tables(waiting)
+        waiting.clear()
+        with self._storing():
+            writer.write_table(table, row_group_size=table.num_rows)
+        if table.nbytes >= LARGE:
+            del table
+            give_back_arrow()
 
     def _columns(self, spans: Spans) -> SharedColumns | None:
         """The columns of all the frames; None where there is none."""
@@ -137,6 +175,7 @@ class FoldedParquet:
                 library_of(self._folding, frame.value(), before)  # says so
             columns = columns or SharedColumns.of(library)
             self._explained(partial(columns.add, frame, frame.number))
+            del frame  # before the next one is read
         return columns
 
     def _frames(self, spans: Spans, *, checked: bool) -> Iterator[_Frame]:
@@ -200,18 +239,6 @@ class _Frame:
         return decode_table(self.stored[1], self.chunk.let_go)
 
 
-def _write_group(writer: pq.ParquetWriter, waiting: list[pa.Table]) -> None:
-    """Writes the tables that wait as one row group."""
-    import pyarrow as pa
-
-    table = pa.concat_tables(waiting)
-    waiting.clear()
-    writer.write_table(table, row_group_size=table.num_rows)
-    if table.nbytes >= LARGE:
-        del table
-        give_back_arrow()
-
-
 def _merged(spans: Spans) -> Iterator[Span]:
     """The same records in as few spans as can be: who names them otherwise means the same file."""
     last: Span | None = None
@@ -224,18 +251,6 @@ def _merged(spans: Spans) -> Iterator[Span]:
         last = span
     if last is not None:
         yield last
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether the file is there, and has not been harmed since it was written."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        pq.read_metadata(path)
-    except (pa.ArrowException, FileNotFoundError):
-        return False
-    return True
 
 
 @contextmanager

@@ -37,6 +37,10 @@ class Folds:
         self._opened = opened
         self._interrupts = interrupts
 
+    def go_aside(self, interrupts: Interrupts) -> None:
+        """What it calls is executed by other threads than the main one, from now on: these interrupt it."""
+        self._interrupts = interrupts
+
     def value(self, folding: Folding, records: Records, start: int, stop: int, partials: int) -> object:
         """What the records `start` to `stop` come to; the first `partials` of them are what was folded ahead.
 

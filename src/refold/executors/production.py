@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from refold.errors import ChangedItemsError, ChildLimitError
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("refold.blocks")
 _T = TypeVar("_T")
 _END, _ENOUGH = object(), object()
+_Take = Callable[[object], object]
+_UNTIL_TURN = 64
+"""Items of an async generator after which its loop goes round, whether it waits for something or not."""
 
 
 @dataclass(slots=True)
@@ -167,10 +171,8 @@ class Production:
 
     def _gives_plain(self) -> bool:
         """Whether an item of which nothing is special can be given without a look at it."""
-        stream = cast("ItemStream", self.unfolded)
         return (
-            not stream.is_async
-            and self.timeout is None
+            self.timeout is None
             and self.kept is None
             and 8 * self.given >= len(self.known)
             and self.given != self.task.max_items
@@ -182,35 +184,65 @@ class Production:
 
         Returns the first one that is not plain, which is not given; _END where there are no more, else _ENOUGH.
         """
-        interrupts, process, here = self.interrupts, PROCESS, PROCESS[0]
+        stream, interrupts = cast("ItemStream", self.unfolded), self.interrupts
         interrupts.enter(None)
         interrupts.leave()
-        yields, known, most = reporter.yields(self.position, self.given), len(self.known) // 8, self.task.max_items
-        note, clock, size = yields.texts.append, time.monotonic, 0
+        take = self._taker(reporter, opened)
         try:
+            if stream.is_async:
+                generator = cast("AsyncGenerator[object]", stream.iterator)
+                return _run(self._on_loop(), partial(self._take_async, take), generator)
             interrupts.in_user_code = True
-            for yielded in cast("Generator[object]", cast("ItemStream", self.unfolded).iterator):
+            for yielded in cast("Generator[object]", stream.iterator):
                 interrupts.in_user_code = False
-                if process[0] is not here:
-                    interrupts.leave()
-                text = encode_plain(yielded)  # at once: the generator may change it afterwards
-                if text is None:
-                    return yielded
-                note(text)
-                self.given += 1
-                self.given_bytes += len(text)
-                size += len(text)
-                now = clock()
-                if now >= yields.due or size >= LARGEST:
-                    yielded = None  # a large one is gone before the next one is made
-                    size = size if reporter.heed(now, large=size >= LARGEST) is None else 0
-                spent = self.given - known >= self.credit or 0 < self.credit_bytes <= self.given_bytes
-                if spent or self.given == most or opened.cancelled:
-                    return _ENOUGH
+                if (end := take(yielded)) is not None:
+                    return end
+                yielded = None  # a large one is gone before the next one is made
                 interrupts.in_user_code = True
         finally:
             interrupts.leave()
         return _END
+
+    async def _take_async(self, take: _Take, generator: AsyncGenerator[object]) -> object:
+        import asyncio
+
+        interrupts, first = self.interrupts, self.given
+        interrupts.in_user_code = True
+        async for yielded in generator:
+            interrupts.in_user_code = False
+            if (end := take(yielded)) is not None:
+                return end
+            yielded = None
+            interrupts.in_user_code = True
+            if (self.given - first) % _UNTIL_TURN == 0:
+                await asyncio.sleep(0)  # what else the generator has begun on the loop goes on, too
+        return _END
+
+    def _taker(self, reporter: Reporter, opened: OpenRun) -> _Take:
+        """What takes an item that was yielded. It returns None if there may be more, _ENOUGH if that was the last one
+        for now, and the item itself if it is not plain, and not taken."""
+        yields, known, most = reporter.yields(self.position, self.given), len(self.known) // 8, self.task.max_items
+        note, clock, size = yields.texts.append, time.monotonic, 0
+        interrupts, process, here = self.interrupts, PROCESS, PROCESS[0]
+
+        def take(yielded: object) -> object:
+            nonlocal size
+            if process[0] is not here:
+                interrupts.leave()
+            text = encode_plain(yielded)  # at once: the generator may change it afterwards
+            if text is None:
+                return yielded
+            note(text)
+            self.given += 1
+            self.given_bytes += len(text)
+            size += len(text)
+            now = clock()
+            if now >= yields.due or size >= LARGEST:
+                size = size if reporter.heed(now, large=size >= LARGEST) is None else 0
+            spent = self.given - known >= self.credit or 0 < self.credit_bytes <= self.given_bytes
+            return _ENOUGH if spent or self.given == most or opened.cancelled else None
+
+        return take
 
     def give_next(self, reporter: Reporter) -> bool:
         """Gives a generator's next item; False when there is none. Raises what the generator raises, and as above."""
@@ -246,11 +278,14 @@ class Production:
         stream = cast("ItemStream", self.unfolded)
         if not stream.is_async:
             return next(cast("Generator[object]", stream.iterator))
+        return _run(self._on_loop(), _next_of, cast("AsyncGenerator[object]", stream.iterator))
+
+    def _on_loop(self) -> asyncio.Runner:
         if self._runner is None:
             import asyncio
 
             self._runner = asyncio.Runner()
-        return _run(self._runner, _next_of, cast("AsyncGenerator[object]", stream.iterator))
+        return self._runner
 
     def _stop(self) -> None:
         """Ends a generator that has more to give, as one that is closed: its `finally` is executed."""

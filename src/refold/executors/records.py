@@ -68,11 +68,9 @@ class Records:
         while place < end:
             stop = min(place + _AHEAD, end)
             try:
-                chunk = self._chunk_of(place)
-                stop = (
-                    chunk.reach(place + self._shift, min(stop, self._until) + self._shift, _AHEAD_BYTES) - self._shift
-                )
-                values = decode(chunk, place + self._shift, stop + self._shift)
+                chunk, shift = self._chunk_of(place), self._shift
+                stop = chunk.reach(place + shift, min(stop, self._until) + shift, _AHEAD_BYTES) - shift
+                values = decode(chunk, place + shift, stop + shift)
             except Exception:  # who asks for one of them is told
                 values = None
             yield [UNREAD] * (stop - place) if values is None else values

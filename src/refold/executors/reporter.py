@@ -21,7 +21,7 @@ from refold.executors.waiting import Given, OpenWaits, Waiting, not_stored
 from refold.languages.unfolding import ItemList, ItemRows
 from refold.model.limit_value import limit_value
 from refold.outputs.plain import encode_first
-from refold.ports.executor import Batch, Failure, Finished, NamedWait, Partial, Paused, Produced, Report
+from refold.ports.executor import Batch, Begun, Failure, Finished, NamedWait, Partial, Paused, Report
 from refold.ports.output_store import ChunkBuilder, ChunkRef, Item, Output, Shape
 from refold.scheduler.events import Outcome
 from refold.scheduler.ranges import gather
@@ -157,6 +157,10 @@ class Reporter:
             if failure is not None:
                 self._waiting.failures[position] = failure
             self._over(position, outcome, started, ended)
+
+    def begun(self, batch: int, position: int) -> None:
+        """A run begins, and somebody wants to know at once. From any thread."""
+        self._send([Begun(batch, position, self._monotonic())])
 
     def handed_back(self, positions: Sequence[int], outcome: Outcome) -> None:
         """Runs that never began."""
@@ -367,19 +371,7 @@ class Reporter:
             named, fingerprints = builder.named(), builder.fingerprints()
             chunk = builder.publish()
             reports += [
-                Produced(
-                    batch.id,
-                    given.position,
-                    given.start,
-                    given.length,
-                    chunk,
-                    given.first,
-                    named,
-                    fingerprints[8 * given.first : 8 * (given.first + given.length)],
-                    given.size,
-                    self._open_waits.told_with(given),
-                    tuple(given.groups),
-                )
+                given.report(batch.id, chunk, named, fingerprints, self._open_waits.told_with(given))
                 for given in waiting.items
             ]
         elif len(builder):

@@ -100,6 +100,8 @@ class SpawnedWorker:
 
     def close(self) -> None:
         """Lets go of it; it ends by itself when it notices. Whether it has can still be asked."""
+        if self._is_closed:
+            return
         self._look()
         self._shared.close()
         self._is_closed = True

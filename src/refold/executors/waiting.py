@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from refold.errors import StoreError
 from refold.executors.failures import failure_of
-from refold.ports.executor import Batch, Failure, Finished, NamedWait
+from refold.ports.executor import Batch, Failure, Finished, NamedWait, Produced
+from refold.ports.output_store import ChunkRef
 from refold.scheduler.events import OPEN, Outcome
 from refold.scheduler.ranges import Range, numbers
 
@@ -26,6 +27,25 @@ class Given:
     waits: list[NamedWait]
     groups: list[str]
     """The value of each, where the block's task has a `limit_by`."""
+
+    def report(
+        self, batch: int, chunk: ChunkRef, named: bool, fingerprints: bytes, waits: tuple[NamedWait, ...]
+    ) -> Produced:
+        """What is told of them; `fingerprints` are those of the whole chunk."""
+        start, stop = 8 * self.first, 8 * (self.first + self.length)
+        return Produced(
+            batch,
+            self.position,
+            self.start,
+            self.length,
+            chunk,
+            self.first,
+            named,
+            fingerprints[start:stop],
+            self.size,
+            waits,
+            tuple(self.groups),
+        )
 
 
 @dataclass(slots=True)

@@ -79,7 +79,7 @@ class WideBatches:
         `on_worn`: threads are stuck, and nothing else is under way, or can be: another process is to take over. Called
         once.
         """
-        self.interrupts = Interrupts()
+        self._interrupts = Interrupts()
         """Of the threads that are not the main one: there they interrupt nothing."""
         self.aside = aside is not None
         self._put_aside = aside
@@ -102,22 +102,32 @@ class WideBatches:
         """Whether the loop is to look for runs that can begin."""
         self._beating = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._waited_for: WideBatch | None = None
+        """The one that who has called `take` waits for."""
+        self._no_more_waiting = threading.Event()
+        """It is over; where the loop has a thread of its own."""
         self._over: asyncio.Future[None] | None = None
-        """Of who waits here until nothing is under way."""
+        """The same, where it has none."""
 
     @property
     def is_busy_aside(self) -> bool:
         """Whether something is under way that the main thread does not wait for."""
         return self.aside and bool(self._taken)
 
-    def take(self, execution: Execution, code: BlockCode) -> None:
-        """Executes a batch: begins with it where there is a thread for it; otherwise all of it is over afterwards."""
+    def take(self, execution: Execution, code: BlockCode, *, wait: bool) -> None:
+        """Executes a batch: begins with it where there is a thread for the loop and nobody is to `wait`; otherwise all
+        of it is over afterwards."""
         batch = self._wide(execution, code)
         self._taken.add(batch)
         if self.aside:
-            execution.aside = True
+            execution.aside = not wait
+            self._waited_for = batch if wait else None
             self._loop_aside().call_soon_threadsafe(self._add, batch)
+            if wait:
+                self._no_more_waiting.wait()
+                self._no_more_waiting.clear()
             return
+        self._waited_for = batch
         try:
             outside_loop(partial(self._run_here, batch))
         finally:
@@ -146,10 +156,12 @@ class WideBatches:
 
     def _wide(self, execution: Execution, code: BlockCode) -> WideBatch:
         context = self._context(execution) if self.aside else copy_context()
+        if self.aside or not code.main.is_async:
+            execution.folds.go_aside(self._interrupts)
         if code.main.is_async:
             return AsyncBatch(execution, code, self._reports, context)
         stuck = partial(self._count_stuck, execution)
-        threads, interrupts = self._threads, self.interrupts
+        threads, interrupts = self._threads, self._interrupts
         return ThreadedBatch(
             execution, code, self._reports, context, threads=threads, interrupts=interrupts, on_stuck=stuck
         )
@@ -259,6 +271,9 @@ class WideBatches:
         self._batches.remove(batch)
         self._taken.remove(batch)
         self._on_over(execution)
+        if batch is self._waited_for:
+            self._waited_for = None
+            self._no_more_waiting.set()
         key = _key(execution)
         room = self._rooms[key]
         room.widths -= Counter((batch.width,))
@@ -306,10 +321,12 @@ class WideBatches:
 
     def _say(self) -> None:
         """The loop goes round: a process that does not say so any more hangs in the code of some child."""
+        now, waited_for = time.monotonic(), self._waited_for
+        waited = 0 if waited_for is None else len(waited_for.tasks)
+        if waited_for is not None and waited:
+            self._put_cursor(waited_for.execution.batch.id, MANY, now)
         if self._put_aside is not None:
-            self._put_aside(self._under_way, time.monotonic())
-        elif self._batches:
-            self._put_cursor(next(iter(self._batches)).execution.batch.id, MANY, time.monotonic())
+            self._put_aside(self._under_way - waited, now)
 
     def _beat(self) -> None:
         """Says again and again that the loop goes round, while something is under way."""

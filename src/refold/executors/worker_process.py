@@ -6,18 +6,18 @@ import pickle
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 from refold.errors import BlockTimeoutError, RefoldError, WorkerLostError
 from refold.executors.admission import BlockKey
 from refold.executors.channel import Channel
-from refold.executors.cursor import IDLE, LOADING, MANY, At
-from refold.executors.failures import CANCELLED_FOLD, failure_of
+from refold.executors.cursor import IDLE, MANY
+from refold.executors.failures import failure_of
 from refold.executors.footprint import memory_of_tree
+from refold.executors.held import Held
 from refold.executors.messages import (
     AloneMessage,
     CancelMessage,
@@ -30,51 +30,16 @@ from refold.executors.messages import (
 )
 from refold.executors.paces import Paces
 from refold.executors.spawned_worker import Spawner
+from refold.executors.worker_end import Blame, blame, last_reports
 from refold.model.keys import RunId
-from refold.ports.executor import Batch, Failure, Finished, FoldBatch, Partial, Paused, Report
-from refold.scheduler.events import Outcome
-from refold.scheduler.ranges import gather, numbers
+from refold.ports.executor import Batch, Finished, FoldBatch, Partial, Paused, Report
+from refold.scheduler.ranges import numbers
 
 _HINTS: dict[int, str] = {
     signal.SIGKILL: "Often that is the system running out of memory.",
     signal.SIGSEGV: "Often that is recursion without end, or a fault, in the C code of a library.",
 }
 """What it often means that a worker was ended by a signal."""
-
-
-@dataclass(slots=True)
-class Held:
-    """A batch or a fold that a worker has."""
-
-    batch: Batch | FoldBatch
-    sent_at: float
-    """Monotonic."""
-    reported: bytearray
-    """A byte a run: 1 when it was reported. A fold counts as one."""
-    open: int
-    pulls: dict[int, int] = field(default_factory=dict)
-    """By position: how many pulls were sent."""
-    paused: set[int] = field(default_factory=set)
-    recalled: bool = False
-
-    @property
-    def kind(self) -> BlockKey:
-        """What it takes about as long as: batches of a block, or folds of its runs."""
-        block = self.batch.block
-        return self.batch.run, block if isinstance(self.batch, Batch) else -1 - block
-
-    @property
-    def is_wide(self) -> bool:
-        """Whether many of its runs may be under way at once: they are beside what the worker's main thread does."""
-        return isinstance(self.batch, Batch) and self.batch.width > 1
-
-    @property
-    def active(self) -> bool:
-        """Whether the worker has something to do for it."""
-        return self.open > len(self.paused)
-
-
-_NOWHERE = At(0, IDLE, 0.0)
 _MANY = 64
 """Of so many runs that wait side by side it matters where they are: of fewer all are likely to have begun."""
 
@@ -328,35 +293,16 @@ class WorkerProcess:
         unreported = at.position == IDLE and held is not None and (self._cautious or not held.is_wide)
         return (unreported and self.killed_for is None) or self._blame() is None
 
-    def _blame(self) -> tuple[At, int] | None:
-        """It is dead: the child of which it may have died, or how many beside it; None: nobody can tell which."""
-        if isinstance(self.killed_for, WorkerLostError):
-            return _NOWHERE, 0  # its pipeline run was cancelled
-        at, aside = self.process.cursor.read(), self.process.cursor.read_aside()
-        if not aside.runs or at.position == IDLE:
-            return at, aside.runs
-        # A call into C may keep all threads of a process from going on, those beside it, too.
-        if self.killed_for is None or (self._killed_aside and at.since <= aside.since):
-            return None
-        return (_NOWHERE, aside.runs) if self._killed_aside else (at, 0)
-
     def last_reports(self, cancelled: frozenset[RunId]) -> list[Report]:
         """It is dead: what becomes of the runs that it had. Only the child it was on pays."""
-        at, aside = self._blame() or (_NOWHERE, 0)
         failure = failure_of(self.killed_for or self.lost())
-        found: list[Report] = []
-        for held in self.held.values():
-            is_cancelled = held.batch.run in cancelled
-            if isinstance(held.batch, FoldBatch):
-                found.append(Partial(held.batch.id, failure=CANCELLED_FOLD if is_cancelled else failure))
-            else:
-                left = [position for position in range(held.batch.length) if not held.reported[position]]
-                begun = left[:aside] if held.is_wide else []
-                aside -= len(begun)
-                culprits = _culprits(at, held.batch, left) or set(begun)
-                found.append(_last_report(held.batch, left, culprits, failure, is_cancelled))
+        found = last_reports(self.held.values(), self._blame(), failure, cancelled)
         self.held.clear()
         return found
+
+    def _blame(self) -> Blame | None:
+        cursor = self.process.cursor
+        return blame(cursor.read(), cursor.read_aside(), self.killed_for, aside=self._killed_aside)
 
     def lost(self) -> WorkerLostError:
         """It is dead: how it ended."""
@@ -393,32 +339,6 @@ class WorkerProcess:
     def reap(self, seconds: float) -> None:
         """Waits until it has ended; kills it after so many seconds."""
         self.process.reap(seconds)
-
-
-def _last_report(
-    batch: Batch, left: Sequence[int], culprits: set[int], failure: Failure, cancelled: bool
-) -> Finished:
-    """What becomes of those runs of a batch that were not reported."""
-    outcomes = bytearray()
-    failures: dict[int, Failure] = {}
-    for position in left:
-        if cancelled:
-            outcomes.append(Outcome.CANCELLED)
-        elif position in culprits:
-            outcomes.append(Outcome.FAILED)
-            failures[position] = failure
-        else:
-            outcomes.append(Outcome.UNSTARTED)
-    return Finished(batch.id, gather(left), bytes(outcomes), failures=failures)
-
-
-def _culprits(at: At, batch: Batch, left: Sequence[int]) -> set[int]:
-    """Positions of a batch that its worker was on; of several at once, all that may have begun."""
-    if at.batch != batch.id or at.position == IDLE:
-        return set()
-    if at.position == LOADING:
-        return set(left)
-    return set(left[: batch.width]) if at.position == MANY else {at.position}
 
 
 def _no_room(error: OSError) -> RefoldError:

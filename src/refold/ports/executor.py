@@ -127,6 +127,8 @@ class BlockTask:
     """Whether the digests of outputs are wanted: a downstream block is cached by what it gets."""
     cuts_items: bool = False
     """What happens to more of them: they are left out, or the run fails."""
+    tells_begun: bool = False
+    """Whether a `Begun` is wanted of each run: the block has a rate."""
     limit_by: str | None = None
     """Dynamic blocks: the key of the items' metadata by whose value runs of their children are limited."""
 
@@ -225,6 +227,16 @@ class Failure(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """A run of a batch has begun; told at once, where the task asks for it, and before what becomes of the run."""
+
+    batch: int
+    position: int
+    at: float
+    """When, by this machine's monotonic clock."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """Runs of a batch are over, or handed back."""
 
@@ -297,7 +309,7 @@ class Partial:
     failure: Failure | None = None
 
 
-Report = Finished | Produced | Paused | Partial
+Report = Begun | Finished | Produced | Paused | Partial
 
 
 class Executor(Protocol):

@@ -83,8 +83,8 @@ class Transaction(Protocol):
         no cost.
         """
 
-    def remove_failures(self, run: int, block: int, keys: Sequence[bytes]) -> None:
-        """Deletes the rows of `failure` of these keys."""
+    def remove(self, table: str, run: int, block: int, keys: Sequence[bytes]) -> None:
+        """Deletes the rows of these keys from `block_run`, `failure` or `items`."""
 
 
 class Database(Protocol):

@@ -252,8 +252,8 @@ class _PostgresTransaction:
         self._copy("block_run_stage", run, last)
         self._connection.execute(_adapted(_UNSTAGE))
 
-    def remove_failures(self, run: int, block: int, keys: Sequence[bytes]) -> None:
-        sql = b"DELETE FROM failure WHERE run = %s AND block = %s AND key = ANY(%s)"
+    def remove(self, table: str, run: int, block: int, keys: Sequence[bytes]) -> None:
+        sql = f"DELETE FROM {table} WHERE run = %s AND block = %s AND key = ANY(%s)".encode()
         self._connection.execute(sql, (run, block, list(keys)))
 
     def _copy(self, table: str, run: int, rows: Mapping[int, Iterable[BlockRunRow]]) -> None:

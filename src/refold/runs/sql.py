@@ -14,7 +14,6 @@ from operator import itemgetter
 from refold.model.block import JsonValue
 from refold.model.keys import BlockUuid, PipelineUuid, RunId, decode_key
 from refold.ports.run_store import (
-    BlockRunColumns,
     BlockRunRow,
     ChunkRow,
     Control,
@@ -246,11 +245,12 @@ class SqlRunStore:
                 raise block_not_planned(lease.run, uuid)
         for uuid, places in batch.forgotten.items():
             if uuid in numbers:  # else the plan's change has forgotten them already
-                transaction.execute_many(statements.FORGET_BLOCK_RUN, _keyed(run, numbers[uuid], places))
-                transaction.remove_failures(run, numbers[uuid], [key for _, key in places])
+                keys = [key for _, key in places]
+                transaction.remove("block_run", run, numbers[uuid], keys)
+                _end_failures(transaction, run, numbers[uuid], len(keys), keys)
         for uuid, places in batch.forgotten_items.items():
             if uuid in numbers:
-                transaction.execute_many(statements.FORGET_ITEMS, _keyed(run, numbers[uuid], places))
+                transaction.remove("items", run, numbers[uuid], [key for _, key in places])
         if batch.chunks:
             transaction.execute_many(statements.PUT_CHUNK, [(run, *row) for row in batch.chunks])
         for uuid, items in batch.items.items():
@@ -258,7 +258,9 @@ class SqlRunStore:
         if batch.columns or batch.rows:
             transaction.put_block_runs(run, _numbered(batch.columns, numbers), _numbered(batch.rows, numbers))
         for uuid in dict.fromkeys((*batch.columns, *batch.rows)):
-            _end_failures(transaction, run, numbers[uuid], batch.columns.get(uuid, ()), batch.rows.get(uuid, ()))
+            columns, rows = batch.columns.get(uuid, ()), batch.rows.get(uuid, ())
+            written = (row[1] for row in chain(*(each.rows() for each in columns), rows))
+            _end_failures(transaction, run, numbers[uuid], sum(each.length for each in columns) + len(rows), written)
         for uuid, failures in batch.failures.items():
             transaction.execute_many(statements.PUT_FAILURE, _keyed(run, numbers[uuid], failures))
         for uuid, folds in batch.folds.items():
@@ -272,22 +274,11 @@ class SqlRunStore:
         return self._numbers[1:]
 
 
-def _end_failures(
-    transaction: Transaction,
-    run: int,
-    block: int,
-    columns: Sequence[BlockRunColumns],
-    rows: Sequence[BlockRunRow],
-) -> None:
+def _end_failures(transaction: Transaction, run: int, block: int, runs: int, keys: Iterable[bytes]) -> None:
     """Removes the failures of these runs, at no more cost than there are failures, or runs, whichever are fewer."""
-    runs = sum(each.length for each in columns) + len(rows)
     failed = {key for (key,) in transaction.fetch(statements.FAILED_KEYS, (run, block, runs))}
-    if not failed:
-        return
-    keys = [row[1] for row in chain(*(each.rows() for each in columns), rows)]
-    ended = keys if len(failed) == len(keys) else [key for key in keys if key in failed]
-    if ended:
-        transaction.remove_failures(run, block, ended)
+    if failed:
+        transaction.remove("failure", run, block, [key for key in keys if len(failed) == runs or key in failed])
 
 
 def _numbered(rows: Mapping[BlockUuid, T], numbers: Mapping[BlockUuid, int]) -> dict[int, T]:

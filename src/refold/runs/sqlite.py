@@ -235,9 +235,14 @@ class _SqliteTransaction:
         self._connection.executemany(_put_rows_statement(width, _TOGETHER), together)
         self._connection.executemany(_put_rows_statement(width, 1), zip(*[values] * (width + 1), strict=True))
 
-    def remove_failures(self, run: int, block: int, keys: Sequence[bytes]) -> None:
-        sql = "DELETE FROM failure WHERE run = ? AND block = ? AND key = ?"
-        self._connection.executemany(sql, ((run, block, key) for key in keys))
+    def remove(self, table: str, run: int, block: int, keys: Sequence[bytes]) -> None:
+        done = 0
+        for together in _PORTIONS:
+            until = len(keys) - (len(keys) - done) % together
+            sql = f"DELETE FROM {table} WHERE run = ? AND block = ? AND key IN ({', '.join('?' * together)})"
+            portions = (map(bytearray, keys[at : at + together]) for at in range(done, until, together))
+            self._connection.executemany(sql, ((run, block, *portion) for portion in portions))
+            done = until
 
 
 @cache

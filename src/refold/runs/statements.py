@@ -65,8 +65,6 @@ DROP_BLOCK = tuple(
     )
 )
 
-FORGET_BLOCK_RUN = "DELETE FROM block_run WHERE run = ? AND block = ? AND key = ?"
-FORGET_ITEMS = "DELETE FROM items WHERE run = ? AND block = ? AND key = ?"
 PUT_CHUNK = upsert("chunk", ("run", "chunk"), ("segment", "byte_offset", "byte_length"))
 PUT_ITEMS = upsert(
     "items", ("run", "block", "key", "start"), ("count", "chunk", "first", "named", "fingerprints", "waits")

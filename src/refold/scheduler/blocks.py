@@ -189,7 +189,7 @@ class BlockState:
         if old is Status.QUEUED:
             self.ready.over(start, stop)
             if self.bucket is not None:
-                self.bucket.begun(start, stop)
+                self.bucket.over(start, stop)
 
     def read_from(self, producer: BlockState, column: array[int] | None) -> None:
         """From now on it is told to a dynamic block how far this one is; `column` as in `Reader`."""

@@ -8,6 +8,7 @@ travel) and `dispatch` (what is handed out next); this module says what each eve
     RunsTaken        ready runs are handed out, but to nobody
     ItemsArrived     children come to be, and start (or wait for their parent, in batch mode)
     ProducerPaused   its slot is free
+    RunsBegan        a rate lets others begin some time later
     RunsFinished     runs end, or wait for a retry, or are handed back
     Folded           the next stretch of a fold may follow, or those who read it have it
     TimerFired       a retry or a sensor is due, or a rate lets more runs begin
@@ -27,6 +28,7 @@ from refold.scheduler.events import (
     ItemsArrived,
     Outcome,
     ProducerPaused,
+    RunsBegan,
     RunsFinished,
     RunsTaken,
     RunStarted,
@@ -73,6 +75,10 @@ def decide(state: State, event: Event) -> list[Command]:
             unfolding.arrive(block, event)
         case ProducerPaused():
             _pause(state.blocks[event.block], event.run)
+        case RunsBegan():
+            bucket = state.blocks[event.block].bucket
+            if bucket is not None:
+                bucket.begin(event.runs, event.at)
         case RunsFinished():
             _finish_runs(unfolding, event)
         case Folded():
@@ -98,7 +104,7 @@ def _finish_runs(unfolding: Unfolding, event: RunsFinished) -> None:
     position = 0
     if block.bucket is not None and not event.began:
         for start, stop in event.runs:
-            block.bucket.give_back(start, stop, never_begun=True)
+            block.bucket.give_back(start, stop)
     for start, stop in event.runs:
         codes = event.outcomes[position : position + stop - start]
         position += stop - start

@@ -4,8 +4,8 @@ Deepest first gives first results early and keeps little in flight (design 2.10)
 ahead of its readers pauses without holding a slot. If nothing else can lead to its items being read it is given more,
 so that no buffer can bring a run to a stand.
 
-A block with a rate is given to workers that have nothing to do, so that its runs begin when they are handed out. Where
-there is none just now, nothing more is handed out before there is.
+A block with a rate is given to workers that have nothing to do, so that its runs begin soon after they are handed out:
+until they have, fewer others may. Where there is no such worker just now, nothing more is handed out before there is.
 """
 
 from __future__ import annotations
@@ -181,9 +181,7 @@ class Dispatch:
         )
         credit = self._lend(block, block.supply, runs) if block.supply is not None else Credit(0, 0)
         if block.bucket is not None:
-            # Many at once are spread over all workers, beside what those have under way.
-            free = width * self._idle - (block.running - held)
-            block.bucket.take(runs, 1 if width == 1 else max(0, free))
+            block.bucket.take(runs)
         self._unfolding.command(RunBatch(block.number, runs, width, failures, credit.items, credit.size))
         self._use_slot()
         self._running += held

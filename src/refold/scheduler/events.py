@@ -49,8 +49,8 @@ class SlotsFree:
     now: float = 0.0
     """Seconds of a clock that only goes forward; all such events of a run are by the same clock."""
     idle: int = 0
-    """How many workers have nothing to do, so that what they are given begins at once. Only blocks with a rate need
-    them; while there is work, there is one sooner or later."""
+    """How many workers have nothing to do, so that what they are given begins soon. Only blocks with a rate need them;
+    while there is work, there is one sooner or later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,16 @@ class ProducerPaused:
 
 
 @dataclass(frozen=True, slots=True)
+class RunsBegan:
+    """Runs of a block with a rate, handed out before, have begun. It comes before they are finished, or not at all."""
+
+    block: int
+    runs: Ranges
+    at: float
+    """When, by the clock of `SlotsFree.now`."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunsFinished:
     """Runs handed to an executor came back, in any order, some or all of a batch.
 
@@ -148,6 +158,7 @@ Event = (
     | RunsTaken
     | ItemsArrived
     | ProducerPaused
+    | RunsBegan
     | RunsFinished
     | Folded
     | TimerFired

@@ -174,6 +174,7 @@ class LimitedRuns:
             else:
                 heapq.heappop(self._due)
                 self._leave(key, lane)
+                self._let_others_go(key)
         return None
 
     def _look_at_unseen(self, taken: list[int], most: int, due: int | None, status: bytearray, initial: int) -> None:
@@ -220,8 +221,7 @@ class LimitedRuns:
             self._count(key)
             lane.limit = self._held_up_at(key)
             self._leave(key, lane)
-            if lane.limit is not None:
-                self._let_others_go(key)
+            self._let_others_go(key)
             taken.append(run)
             return
         lane.limit = at
@@ -236,7 +236,6 @@ class LimitedRuns:
             self._stand(key, lane)
         else:
             del self._lanes[key]
-            self._let_others_go(key)
 
     def _held_up_at(self, key: _Key) -> int | None:
         """The first limit whose group is full."""
@@ -252,7 +251,7 @@ class LimitedRuns:
         heapq.heappush(heap, (lane.entry, key))
 
     def _let_others_go(self, key: _Key) -> None:
-        """Those of a lane's groups that are not full are not waited for by others in vain, now that it is gone."""
+        """Of each of a lane's groups that is not full the first of the others that wait for it may be looked at."""
         for at, group in enumerate(key):
             self._let_go(at, group)
 

@@ -369,7 +369,7 @@ def taken(column: array[int], positions: Sequence[int]) -> Sequence[int]:
     """The column's values at these positions; none of them is negative."""
     if isinstance(positions, range) and positions.step == 1:
         return column[positions.start : positions.stop]
-    return array("I", map(column.__getitem__, positions))
+    return array(column.typecode, map(column.__getitem__, positions))
 
 
 def nested_order(base: Space, parent: Sequence[int], index: Sequence[int]) -> Sequence[int]:

@@ -200,5 +200,6 @@ class EngineSimulation:
             dynamic=block.dynamic,
             foldings=tuple(edge_folding(script, edge) for edge in block.edges),
             folds_own=folding_of(script, number, computed=True) if any(f.computed for f in block.folds) else None,
+            tells_begun=block.rate is not None,
             limit_by="shop" if block.group_limit is not None else None,
         )

@@ -18,6 +18,7 @@ from refold.model.limit_value import limit_value
 from refold.outputs import MemoryOutputStore
 from refold.ports.executor import (
     Batch,
+    Begun,
     BlockTask,
     Failure,
     Finished,
@@ -108,6 +109,8 @@ class ScriptedExecutor:
         self._left: dict[int, int] = {}
         """How many runs of a batch are not reported."""
         self._pulls: Counter[tuple[int, int]] = Counter()
+        self._told: list[Report] = []
+        """What began since the engine waited."""
         self._begun: dict[tuple[RunId, int], list[float]] = {}
         """By block with a rate: when its runs began."""
         self._under_way: Counter[tuple[RunId, int, int, str]] = Counter()
@@ -170,10 +173,15 @@ class ScriptedExecutor:
             self._clock.advance(timeout or 0.0)
             return []
         reports: list[Report] = []
+        if self._told:  # what began was on its way while the engine did something else
+            reports, self._told = [*self._told], []
+            return reports
         for _ in range(self._chance.randint(1, 4)):
             self._clock.advance(self._chance.random() * 0.02)
             event = self._workers.step()
             self._note_begun()
+            reports += self._told
+            self._told = []
             if event is not None:
                 reports.append(self._report(event))
         return reports
@@ -196,6 +204,7 @@ class ScriptedExecutor:
                 times = self._begun.setdefault((batch.run, batch.block), [])
                 times.append(self._clock.monotonic())
                 demand_rate(block.uuid, times, block.rate)
+                self._told.append(Begun(batch.id, handed.run, self._clock.monotonic()))
         self._workers.begun.clear()
 
     def _count_values(self, batch: Batch, position: int, change: int) -> None:

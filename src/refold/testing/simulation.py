@@ -19,6 +19,7 @@ from refold.scheduler.events import (
     Folded,
     ItemsArrived,
     ProducerPaused,
+    RunsBegan,
     RunsFinished,
     RunStarted,
     SlotsFree,
@@ -60,6 +61,8 @@ class Simulation:
     _timers: list[tuple[float, int]] = field(default_factory=list)
     _values: dict[int, dict[str, int]] = field(default_factory=dict)
     """By dynamic block: the values of its items, numbered as they turned up."""
+    _untold: deque[RunsBegan] = field(default_factory=deque)
+    """Runs that have begun, of which the scheduler has not heard."""
     _events: int = 0
     _cancel_at: int | None = None
 
@@ -93,7 +96,7 @@ class Simulation:
         event = self._next_event()
         if event is not None:
             self._send(event)
-        elif not self._executor.busy and not self._timers and not progressed:
+        elif not (self._executor.busy or self._timers or self._untold or progressed):
             raise FoulError("nothing is under way, no timer is set, and the run has not ended")
 
     def _offer_slots(self) -> bool:
@@ -122,7 +125,15 @@ class Simulation:
     def _hear_of_begun(self) -> None:
         for handed in self._executor.begun:
             self._referee.flow.begin(handed.block, self._referee.now)
+            if self.script.plan.blocks[handed.block].rate is not None:
+                run = ((handed.run, handed.run + 1),)
+                self._untold.append(RunsBegan(handed.block, run, self._referee.now))
         self._executor.begun.clear()
+
+    def _tell_of_begun(self, event: Event) -> None:
+        """What began is told some time later, but before what became of it."""
+        while self._untold and (isinstance(event, RunsFinished) or self._chance.random() < 0.7):
+            self._apply(self._untold.popleft())
 
     def _with_groups(self, event: ItemsArrived) -> ItemsArrived:
         """With the numbers of the values that the items have, where the scheduler is to know them."""
@@ -133,6 +144,10 @@ class Simulation:
         return replace(event, groups=[numbered.setdefault(value, len(numbered)) for value in values])
 
     def _send(self, event: Event) -> list[Command]:
+        self._tell_of_begun(event)
+        return self._apply(event)
+
+    def _apply(self, event: Event) -> list[Command]:
         self._events += 1
         if self._events > _MOST_EVENTS:
             raise FoulError(f"no end in sight after {_MOST_EVENTS} events")
@@ -191,6 +206,8 @@ class Simulation:
                 what = "run" if isinstance(said, RunBatch) else f"record {said.status.name.lower()}"
                 extra = f" credit {said.credit}" if isinstance(said, RunBatch) and said.credit else ""
                 return f"{what} {self._names(said.block, said.runs)}{extra}"
+            case RunsBegan():
+                return f"{self._names(said.block, said.runs)} began at {said.at:.2f}"
             case RunsFinished():
                 return f"finished {self._names(said.block, said.runs)} {list(said.outcomes)}"
             case ItemsArrived():

@@ -203,3 +203,39 @@ def test_all_that_cannot_be_planned_is_told_at_once(make_pipeline: MakePipeline)
     with pytest.raises(PlanError) as raised:
         describe_plan(pipeline)
     assert all(f"block `{uuid}`" in str(raised.value) for uuid in ("load", "one", "two"))
+
+
+def test_buffers_rates_and_limits_by_value_are_shown_where_they_are_set(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline(
+        """
+        - uuid: shops
+          type: data_loader
+          configuration: {dynamic: {parent: true, buffer: {items: 20, bytes: 64MB}, rate: 100/m, limit_by: country}}
+        - uuid: days
+          type: transformer
+          upstream_blocks: [shops]
+          configuration: {dynamic: {mode: batch, buffer: 1, rate: 50, limit_by: {key: day, limit: 3}}}
+        - {uuid: ask, type: transformer, upstream_blocks: [days], configuration: {dynamic: {rate: 1/h}}}
+        - {uuid: tell, type: transformer, upstream_blocks: [ask], configuration: {dynamic: {rate: 0.7}}}
+        """,
+        {
+            "data_loaders/shops.py": "@data_loader\ndef shops():\n    return []\n",
+            **{
+                f"transformers/{name}.py": f"@transformer\ndef {name}(item):\n    return [item]\n"
+                for name in ("days", "ask", "tell")
+            },
+        },
+    )
+    notes = {str(block.uuid): list(block.notes) for block in describe_plan(pipeline).blocks}
+    assert notes["shops"] == [
+        "up to 20 items or 64,000,000 bytes may wait to be read; then it pauses",
+        "of each block that unfolds its items, at most 100 a minute begin",
+        "of each block that unfolds its items, at most 1 run at a time for items with the same `country`",
+    ]
+    assert notes["days"][2:] == [
+        "its `buffer` bounds nothing: in batch mode nobody reads its items before it has given all of them",
+        "of each block that unfolds its items, at most 50 a second begin",
+        "of each block that unfolds its items, at most 3 runs at a time for items with the same `day`",
+    ]
+    assert notes["ask"] == ["of its runs, at most 1 an hour begin"]
+    assert notes["tell"] == ["of its runs, at most 42 a minute begin"]

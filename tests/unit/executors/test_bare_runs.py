@@ -118,7 +118,7 @@ def both_ways(bench: Bench, text: str, kind: InputKind, inputs: Spans, length: i
     return short, long
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.data())
 def test_runs_come_to_the_same_by_either_way(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from([InputKind.ITEM, InputKind.CHILD]))
@@ -135,7 +135,33 @@ def test_runs_come_to_the_same_by_either_way(data: st.DataObject) -> None:
             assert came_of(again) == came_of(short), "nobody's input was changed"
 
 
-@settings(max_examples=40)
+@pytest.mark.parametrize("kind", [InputKind.ITEM, InputKind.CHILD], ids=lambda kind: kind.value)
+@pytest.mark.parametrize("signature", SIGNATURES)
+def test_lists_and_tuples_are_outputs_of_children_by_either_way(kind: InputKind, signature: str) -> None:
+    given: list[object] = [[1, 2], [3], [], (4, 5), (6,), (), {"a": 7}, [[8]], 9, None, [None]]
+    with an_inline_bench() as bench:
+        inputs = bench.items(*given) if kind is InputKind.ITEM else bench.outputs(*given)
+        short, long = both_ways(bench, code(BODIES["as it is"], signature), kind, inputs, len(given))
+        assert came_of(short) == came_of(long)
+
+
+@pytest.mark.parametrize("body", ["prints", "takes the streams"])
+def test_what_runs_print_is_theirs_by_either_way(body: str) -> None:
+    with an_inline_bench() as bench:
+        text = code("    print(value)\n" + BODIES[body])
+        short, long = both_ways(bench, text, InputKind.ITEM, bench.items(1, "x", (2,)), 3)
+        bench.close()
+        said = [(line.block_run.partition(":"), line.stream, line.text) for line in bench.log()]
+        by_block = [
+            [(label, *rest) for (block, _, label), *rest in said if block == f"block_{told.batch.block}"]
+            for told in (short, long)
+        ]
+        assert by_block[0] == by_block[1]
+        assert next(text for _, _, text in by_block[0]) == "1"
+        assert {label for label, _, _ in by_block[0]} == {"0", "1", "2"}
+
+
+@settings(max_examples=20)
 @given(batches, st.sampled_from([InputKind.STATIC, InputKind.REDUCED]))
 def test_an_input_that_runs_share_is_each_ones_own(returned: list[object], kind: InputKind) -> None:
     with an_inline_bench() as bench:
@@ -145,7 +171,7 @@ def test_an_input_that_runs_share_is_each_ones_own(returned: list[object], kind:
         assert len({repr(each) for each in came_of(short)}) == 1
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.lists(st.booleans(), min_size=1, max_size=6))
 def test_keywords_are_the_same_by_either_way_and_each_runs_own(named: list[bool]) -> None:
     text = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
@@ -349,11 +350,11 @@ def test_an_interrupted_one_leaves_nothing_and_is_written_by_who_comes_next(
 
 
 def _write_and_die(folder: Path, spans: Spans, begun: Event) -> None:
-    def die(_writer: object, _waiting: object) -> None:
+    def die(_self: object, _writer: object, _waiting: object) -> None:
         begun.set()
         os.kill(os.getpid(), 9)
 
-    folded_parquet._write_group = die  # type: ignore[assignment] # the second group is never written
+    FoldedParquet._write_group = die  # type: ignore[method-assign,assignment] # no group is ever written
     Desk(folder).path(spans)
 
 
@@ -392,6 +393,19 @@ def test_of_many_who_come_at_once_each_finds_the_whole_file(desk: Desk) -> None:
         process.join(60)
     assert found == {(str(desk.path(spans)), 300_000)}
     assert len(desk.left()) == 1
+
+
+def test_a_file_that_does_not_fit_is_said_and_leaves_nothing(desk: Desk) -> None:
+    spans = desk.outputs(*(frame(n=range(at, 20_000 + at)) for at in range(5)))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(StoreError, match="the frames of `clean` could not be written to one file: File too large"):
+            desk.path(spans)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert desk.left() == []
+    assert len(pd.read_parquet(desk.path(spans))) == 100_000
 
 
 def test_a_place_that_cannot_be_written_to_is_said(desk: Desk) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from refold.executors.inline import InlineExecutor
 from refold.executors.worker import open_output_store
 from refold.model.keys import BlockUuid
 from refold.ports.executor import NamedWait
 from refold.scheduler.events import OPEN, Outcome
-from refold.testing.executor_bench import Bench
+from refold.testing.executor_bench import PLENTY, Bench
 from refold.testing.told import Told
 
 LIST = "@data_loader\ndef give():\n    return [[{items}], [{metadata}]]\n"
@@ -239,3 +244,64 @@ def test_a_generator_that_gives_other_items_than_before_fails_for_good(bench: Be
     told = bench.produce(other, known=bench.produce(block).fingerprints())
     assert told.outcome is Outcome.FAILED_FOR_GOOD
     assert "another item at index 1" in told.failure.error
+
+
+# Items of which nothing is special are given by a shorter way
+
+plain: st.SearchStrategy[object] = st.integers(0, 2) | st.sampled_from([None, "", 1.5, [], {"a": [1]}, {"b": "x"}])
+special = st.sampled_from([(1,), (1, 2), math.nan, 2**70, b"x", "\ud800", date(2024, 1, 2)])
+named = st.tuples(plain, st.fixed_dictionaries({"block_uuid": st.sampled_from(["a", "b", "1", "2", "", None])}))
+waiting = st.tuples(plain, st.just({"block_uuid": "w", "upstream_blocks": ["a"]}))
+YIELDS = "from datetime import date\nimport math\nnan = math.nan\ndate = date\n" + GENERATOR.replace(
+    "zip([{items}], [{metadata}])", "[{items}]"
+).replace("            yield item\n", "            yield item\n            changed(item)\n").replace(
+    "@data_loader",
+    "def changed(item):\n    if type(item) in (list, dict):\n        item.clear()\n\n@data_loader",
+)
+
+
+def told_of(told: Told) -> object:
+    """All that was told of a run."""
+    failure = told.failures.get(0)
+    items = [(repr(item.value), item.metadata) for item in told.items()]
+    return items, told.outcome, told.fingerprints(), told.waits(), failure.error if failure else None
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(plain | plain | special | named | waiting, max_size=12),
+    st.integers(1, 5),
+    st.sampled_from([1, 20, PLENTY]),
+    st.none() | st.integers(1, 12),
+    st.booleans(),
+    st.booleans(),
+)
+def test_items_are_the_same_by_the_short_way_and_by_the_long_one(
+    items: list[object], credit: int, credit_bytes: int, most: int | None, cuts: bool, is_async: bool
+) -> None:
+    text = YIELDS.format(items="".join(f"{_source(item)}, " for item in items))
+    text = text.replace("def give", "async def give") if is_async else text
+    executor = InlineExecutor(open_output_store)
+    with TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), executor)
+        blocks = [bench.producer(text, max_items=most, cuts_items=cuts, timeout=timeout) for timeout in (None, 600.0)]
+        told = [bench.produce(block, credit=credit, credit_bytes=credit_bytes) for block in blocks]
+        pulls = [pulled(bench, each, credit, credit_bytes) for each in told]
+        assert told_of(told[0]) == told_of(told[1])
+        assert pulls[0] == pulls[1]
+        bench.close()
+        executor.close()
+
+
+def pulled(bench: Bench, told: Told, credit: int, credit_bytes: int) -> list[int]:
+    """Lets a generator come to its end; how many items it had given at each pause."""
+    given = []
+    while told.paused:
+        given.append(len(told.items()))
+        bench.pull(told, credit, size=credit_bytes)
+        bench.rest()
+    return given
+
+
+def _source(item: object) -> str:
+    return "date(2024, 1, 2)" if isinstance(item, date) else repr(item)

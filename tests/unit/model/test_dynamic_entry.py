@@ -51,7 +51,7 @@ A, B = BlockUuid("a"), BlockUuid("b")
             DynamicSettings(max_concurrent_child_block_runs=4),
         ),
         ("dynamic: {max_concurrent_child_block_runs: 0}", DynamicSettings()),
-        ("dynamic: {buffer: 9, rate: 1/s, cache: {}}", DynamicSettings()),
+        ("dynamic: {batch_settings: {items: {maximum: 9}}, cache: {}}", DynamicSettings()),
         ("dynamic: {join: zip}", DynamicSettings(join=Join.ZIP)),
         ("dynamic: {join: Align}", DynamicSettings(join=Join.ALIGN)),
         ("dynamic: {join: product}", DynamicSettings()),

@@ -382,7 +382,16 @@ def test_settings_that_name_a_block_elsewhere_in_the_graph_are_a_warning(folder:
         ("configuration: {tolerate: 3}", "`configuration.tolerate` is read inside `configuration.dynamic`"),
         ("configuration: {reduce_input: lazy}", "`configuration.reduce_input` is read inside `configuration.dynamic`"),
         ("configuration: {dynamic: {jion: zip}}", "`configuration.dynamic.jion` is no setting. Did you mean `join`?"),
-        ("configuration: {dynamic: {rate: 1/s}}", "`configuration.dynamic.rate` changes nothing"),
+        ("configuration: {dynamic: {batch_settings: {}}}", "`configuration.dynamic.batch_settings` changes nothing"),
+        ("configuration: {limit_by: shop}", "`configuration.limit_by` is read inside `configuration.dynamic`"),
+        (
+            "configuration: {dynamic: {parent: true, buffer: {item: 3}}}",
+            "`configuration.dynamic.buffer.item` is no setting. Did you mean `items`?",
+        ),
+        (
+            "configuration: {dynamic: {parent: true, limit_by: {key: shop, limt: 3}}}",
+            "`configuration.dynamic.limit_by.limt` is no setting. Did you mean `limit`?",
+        ),
         (
             "configuration: {reduce_output: true, dynamic: {reduce: {stratgy: sum}}}",
             "`configuration.dynamic.reduce.stratgy` is no setting. Did you mean `strategy`?",

@@ -15,9 +15,11 @@ from typing import Any
 import pandas as pd
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from refold.errors import NotFoundError, StoreError
-from refold.outputs import FileOutputStore, read_latest
+from refold.outputs import FileOutputStore, MemoryOutputStore, read_latest
 from refold.ports.output_store import Item, Output
 
 
@@ -219,3 +221,38 @@ def test_without_a_latest_folder_nothing_is_made_visible(tmp_path: Path) -> None
     publish(store, 1)
     store.publish_latest_items("users", [])
     assert names(tmp_path) == ["run"]
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.builds(
+                Item,
+                st.integers(0, 2) | st.sampled_from([None, "a", [1], {"b": 2}, (3,), "\ud800"]),
+                st.none() | st.sampled_from([{}, {"block_uuid": "a"}, {"n": 1}, {"n": (1,)}]),
+            ),
+            min_size=1,
+            max_size=4,
+        ),
+        max_size=3,
+    )
+)
+def test_items_of_any_chunks_are_visible_as_one_list_and_their_metadata_as_far_as_it_goes(
+    chunks: list[list[Item]],
+) -> None:
+    store, refs = MemoryOutputStore(), []
+    builder = store.builder("w")
+    for items in chunks:
+        for item in items:
+            builder.add_item(item)
+        refs.append(builder.publish())
+    store.publish_latest_items("load", refs)
+    assert repr(store.read_latest("load")) == repr([item.value for items in chunks for item in items])
+    metadata = [item.metadata for items in chunks for item in items]
+    while metadata and metadata[-1] is None:
+        metadata.pop()
+    if metadata:
+        assert store.read_latest("load", "output_1") == metadata
+    else:
+        with pytest.raises(NotFoundError):
+            store.read_latest("load", "output_1")

@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 from refold.errors import PlanError
-from refold.model.block import Block, BlockType, DynamicSettings, Join, Language, Reduction, Tolerance
+from refold.model.block import (
+    BUFFER_BYTES,
+    BUFFER_ITEMS,
+    Block,
+    BlockType,
+    DynamicSettings,
+    Join,
+    Language,
+    LimitBy,
+    Reduction,
+    Tolerance,
+)
 from refold.model.keys import BlockUuid
 from refold.scheduler.plan import Axis, EdgeKind, Fold
 from refold.scheduler.planning import ASYNC_WIDTH, make_plan
@@ -213,3 +224,31 @@ def test_depth_is_the_longest_way_and_async_blocks_are_wide() -> None:
     assert [planned.depth for planned in plan.blocks] == [0, 1, 2]
     assert [planned.width for planned in plan.blocks] == [1, ASYNC_WIDTH, 1]
     assert plan.concurrency_limit == 7
+
+
+def test_a_rate_is_that_of_each_child_and_the_slowest_of_several_holds() -> None:
+    plan = make_plan(
+        [
+            block("d", settings=DynamicSettings(dynamic=True, rate=50.0)),
+            block("e", settings=DynamicSettings(dynamic=True, rate=20.0)),
+            block("child", "d"),
+            block("pair", "d", "e"),
+            block("own", "d", settings=DynamicSettings(rate=5.0)),
+            block("nested", "d", settings=DynamicSettings(dynamic=True, rate=1.0)),
+            block("below", "child"),
+            block("alone", settings=DynamicSettings(rate=3.0)),
+        ]
+    )
+    rates = {planned.uuid: planned.rate for planned in plan.blocks}
+    assert rates == {
+        "d": None, "e": None, "child": 50.0, "pair": 20.0, "own": 5.0, "nested": 50.0, "below": None, "alone": 3.0,
+    }  # fmt: skip
+
+
+def test_a_buffer_and_a_limit_by_value_are_of_the_dynamic_block_itself() -> None:
+    limit = LimitBy("shop", 2)
+    bounded = DynamicSettings(dynamic=True, buffer_items=5, buffer_bytes=100, limit_by=limit)
+    first, second, child = make_plan([block("d", settings=bounded), block("e", settings=DYNAMIC), block("c", "d")]).blocks
+    assert (first.buffer_items, first.buffer_bytes, first.group_limit) == (5, 100, 2)
+    assert (second.buffer_items, second.buffer_bytes, second.group_limit) == (BUFFER_ITEMS, BUFFER_BYTES, None)
+    assert child.group_limit is None
