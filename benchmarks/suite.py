@@ -64,6 +64,7 @@ BENCHMARKS = (
         {"runs": 1, "few": True},
     ),
     Benchmark("stream", "A, B, C, D that wait: streamed, and in batches", "benchmarks.stream", 600, {"runs": 1}),
+    Benchmark("startup", "The shortest commands, as whole processes", "benchmarks.startup", 300, {"runs": 1}),
     Benchmark("latency", "How soon a child begins after its `yield`", "benchmarks.latency", 300, {"items": 50}),
     Benchmark(
         "async",

@@ -97,6 +97,27 @@ def test_what_has_not_begun_is_taken_back_for_a_worker_that_is_idle(tmp_path: Pa
         executor.close()
 
 
+def test_what_one_worker_has_not_begun_is_shared_with_one_that_has_fewer(tmp_path: Path) -> None:
+    """Though it could have all of them under way: its loop does not come to them."""
+    executor = ProcessExecutor(maximum=2)
+    try:
+        bench = Bench(tmp_path / "project", executor)
+        block = bench.block(waiting("async", tmp_path).replace(PAUSE["async"], "__import__('time').sleep(0.01)"))
+        told = bench.submit(block, [bench.items(*range(300))], 300, width=1000)
+        bench.until_ended(told, 200)
+        taken_back = told.where(UNSTARTED)
+        assert taken_back == list(range(taken_back[0], 300))
+        again = bench.submit(block, [bench.items(*taken_back)], len(taken_back), width=1000)
+        bench.until((tmp_path / str(taken_back[0])).exists)
+        (tmp_path / "go").touch()
+        bench.finish()
+        assert told.values() == {at: at for at in range(taken_back[0])}
+        assert again.value(0) == taken_back[0]
+        bench.close()
+    finally:
+        executor.close()
+
+
 # Workers that die
 
 

@@ -212,8 +212,8 @@ def test_lazy_inputs_are_explained_and_replayed(lab: Lab) -> None:
     for block in ("look", "read"):
         replayed = open_replay(reader, lab.pipeline, block).run().shown
         assert replayed == reader.output(block)
-    assert [entry.block_run_uuid for entry in reader.trace("look")] == ["each:0", "each:1"]
-    assert [entry.block_run_uuid for entry in reader.trace("read")] == ["frame:0", "frame:1"]
+    assert [(entry.index, entry.block_run_uuid) for entry in reader.trace("look")] == [(0, "each:0"), (1, "each:1")]
+    assert [(entry.index, entry.block_run_uuid) for entry in reader.trace("read")] == [(0, "frame:0"), (1, "frame:1")]
     alone = run_block(lab.pipeline, "read").value
     assert isinstance(alone, dict)
     assert alone["groups"] == [[2, 2], [1]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -73,7 +72,7 @@ class RunOptions:
 def new_run_id(clock: Clock) -> RunId:
     """A run id: the moment in UTC and a random part; sorts by time."""
     moment = datetime.fromtimestamp(clock.now(), UTC)
-    return RunId(f"{moment:%Y%m%d-%H%M%S}-{moment.microsecond // 1000:03d}{secrets.token_hex(2)}")
+    return RunId(f"{moment:%Y%m%d-%H%M%S}-{moment.microsecond // 1000:03d}{os.urandom(2).hex()}")
 
 
 def run_pipeline(pipeline: Pipeline, options: RunOptions | None = None, observer: Observer | None = None) -> RunRecord:

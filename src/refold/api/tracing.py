@@ -14,7 +14,7 @@ from itertools import count
 
 from refold.api.labels import COMPLETED, RunLabels
 from refold.api.snapshot import BlockSnapshot, EdgeSnapshot, PlanSnapshot
-from refold.model.block import LIST
+from refold.model.block import LIST, READ_LAZILY
 from refold.model.keys import BlockRunUuid, BlockUuid, Key, RunId, decode_key, encode_key
 from refold.ports.output_store import OutputStore
 from refold.ports.run_store import BlockRunRow, RunStore
@@ -33,7 +33,8 @@ class TraceEntry:
 
     upstream: BlockUuid
     index: int | None
-    """Index in the list that the run received; None where it received no list of this upstream's outputs."""
+    """Index in the list that the run received, or among the frames that were put together; None where it received
+    neither of this upstream's outputs."""
     block_run_uuid: BlockRunUuid
     """The block run that gave it."""
     element: int | None
@@ -97,7 +98,8 @@ class Trace:
             uuid = self._labels.uuid(edge.upstream, key)
             for element, there in enumerate(elements):
                 if there:
-                    yield TraceEntry(edge.upstream, next(index) if listed else None, uuid, element, edge.strategy)
+                    number = next(index) if edge.strategy in READ_LAZILY else None
+                    yield TraceEntry(edge.upstream, number, uuid, element, edge.strategy)
                 else:
                     passed_over[NONE] += 1
 

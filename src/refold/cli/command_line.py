@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -101,11 +102,22 @@ class CommandLine:
         raise Exit(BAD_INPUT)
 
 
+class _Formatter(argparse.HelpFormatter):
+    """Asks for the terminal's width itself: parsers make one of it for each option, and theirs loads much."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            columns = os.get_terminal_size().columns
+        except OSError:
+            columns = 0
+        super().__init__(prog, max_help_position=30, width=min(columns, 120) - 2 if columns else 98)
+
+
 class _Parser(argparse.ArgumentParser):
     """Refuses in the words of the house."""
 
     def __init__(self, program: str, description: str | None) -> None:
-        super().__init__(prog=program, description=description, allow_abbrev=False)
+        super().__init__(prog=program, description=description, allow_abbrev=False, formatter_class=_Formatter)
 
     def error(self, message: str) -> NoReturn:
         note(f"error: {message}\n  `{self.prog} --help` says what it takes.")

@@ -116,10 +116,9 @@ class BatchRunner:
             if execution is None or position not in execution.producing:
                 return False
             production = execution.producing[position][0]
-            production.credit = production.given_anew + items
             production.pulls += 1
-            production.credit_bytes = production.given_bytes + size
             paused, production.paused = production.paused, False
+            production.pull(items, size, anew=paused)
             return paused
 
     def drop_cached(self) -> None:

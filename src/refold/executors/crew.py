@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from itertools import count
 
@@ -27,7 +27,7 @@ class Crew:
         self.workers: list[WorkerProcess] = []
         self._leaving: list[WorkerProcess] = []
         self._idle_seconds = idle_seconds
-        self._names = (f"{secrets.token_hex(3)}-{number}" for number in count(1))
+        self._names = (f"{os.urandom(3).hex()}-{number}" for number in count(1))
         self._spawner = Spawner()
         self._paces = Paces()
         self._usual: dict[object, int] = {}

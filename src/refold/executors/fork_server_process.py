@@ -24,6 +24,8 @@ from contextlib import suppress
 from types import FrameType
 from typing import NamedTuple
 
+import cloudpickle  # noqa: F401 # every worker pickles, and each would load it
+
 from refold.executors.fork_server import BORN, ENDED, ORDER_LENGTH, REFUSED, SHIELDED, SOCKET, STATUS
 from refold.executors.worker import start_worker
 

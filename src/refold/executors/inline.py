@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ class InlineExecutor:
         self._interrupts = Interrupts()
         self._reporter = Reporter(self._reports.extend)
         self._runner = BatchRunner(
-            f"{secrets.token_hex(3)}-inline", open_store, self._reporter, self._interrupts, lambda *_at: None
+            f"{os.urandom(3).hex()}-inline", open_store, self._reporter, self._interrupts, lambda *_at: None
         )
         self._jobs: deque[Callable[[], None]] = deque()
         self._never = threading.Event()

@@ -156,12 +156,11 @@ def reserve(memory: Memory) -> int:
 def to_stop(standings: Sequence[Standing]) -> int | None:
     """The worker that is to be stopped, where there is too little memory left; None where none makes a difference.
 
-    The largest, but rather one that holds nothing: nobody pays for it; and rather one that works than one that waits
-    with a generator, whose children are under way.
+    The largest, but rather one that holds nothing: nobody pays for it. One that only waits with a generator takes no
+    more than it has, and its children are under way.
     """
-    able = [number for number, each in enumerate(standings) if each.size >= SMALL]
-    ranks = {number: (not standings[number].holds, standings[number].works, standings[number].size) for number in able}
-    return max(able, key=ranks.__getitem__, default=None)
+    able = [at for at, each in enumerate(standings) if each.size >= SMALL and (each.works or not each.holds)]
+    return max(able, key=lambda at: (not standings[at].holds, standings[at].size), default=None)
 
 
 def _under_way(workers: Sequence[WorkerProcess]) -> Iterator[UnderWay]:

@@ -33,6 +33,8 @@ RECALL_AFTER = 0.1
 """Seconds after which a batch may be called back."""
 KILL_GRACE = 2.0
 """Seconds beyond its timeout after which a child's worker is killed."""
+_STILL = 1.0
+"""Seconds after which a worker whose loop does not go round is given nothing that others have not begun."""
 CANCEL_GRACE = 5.0
 """Seconds after a cancel when a worker that has not stopped is killed."""
 WARM = 2
@@ -306,8 +308,11 @@ class ProcessExecutor:
 
     def _has_fewer(self, full: WorkerProcess, block: BlockKey, runs: int) -> bool:
         """Whether another worker than this one could take runs of a block, and has fewer of it than so many."""
+        if self._crew.unborn > 0:
+            return True
         others = (worker for worker in self._crew.workers if worker is not full and not worker.jobs)
-        return self._crew.unborn > 0 or any(worker.wide_runs[block] < runs for worker in others)
+        fewer = (worker for worker in others if worker.wide_runs[block] < runs)
+        return any(not worker.overdue_aside(time.monotonic(), _STILL) for worker in fewer)
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()
@@ -343,6 +348,7 @@ class ProcessExecutor:
     def _bury(self, worker: WorkerProcess) -> list[Report]:
         """A worker is gone."""
         worker.process.wait()
+        meant = worker.killed_for is not None or self._interrupted
         if self._guard.was_stopped_by_system(worker):
             worker.killed_for = OutOfMemoryError(_SYSTEM_STOPPED_IT)
         self._cautious = self._cautious or worker.died_unblamed()
@@ -350,7 +356,7 @@ class ProcessExecutor:
         errors = worker.startup_errors().strip() or "it said nothing"
         ready, start_error = worker.ready, worker.start_error()
         self._crew.remove(worker)
-        if worker.killed_for is not None or self._interrupted:
+        if meant:
             return reports
         if not ready:
             raise start_error

@@ -88,6 +88,13 @@ class Production:
         too_many = self.given_anew >= self.credit
         return self.streams and (too_many or 0 < self.credit_bytes <= self.given_bytes)
 
+    def pull(self, items: int, size: int, *, anew: bool) -> None:
+        """It may give so many more items and bytes; `anew`: whatever it had left before."""
+        if anew:
+            self.credit, self.credit_bytes = self.given_anew, self.given_bytes
+        self.credit += items
+        self.credit_bytes += size
+
     @property
     def given_anew(self) -> int:
         """How many items came beside known ones."""

@@ -127,10 +127,9 @@ class Reporter:
         """
         with self.lock:
             self._check()
-            if self._waiting.since is None:
-                self._wait_from(now)
-            publish_at = self._publish_at()
+            publish_at = self._publish_at(now)
             if not large and now < publish_at:
+                self._wait_from(now)
                 self._noting.due = publish_at
                 return None
             self.flush()
@@ -280,22 +279,25 @@ class Reporter:
 
     def _added(self) -> None:
         now = self._monotonic()
-        if self._waiting.since is None:
-            self._wait_from(now)
         assert self._builder is not None
-        if self._builder.size >= LARGEST or (self._eager and now >= self._publish_at()):
+        if self._builder.size >= LARGEST or (self._eager and now >= self._publish_at(now)):
+            self._wait()
             self.flush()
+        else:
+            self._wait_from(now)
 
     def _wait_from(self, now: float) -> None:
-        self._waiting.since = now
-        if self._on_waiting is not None:
-            self._on_waiting()
+        """Something waits; whoever looks after `due` is told, which takes longer than a short run."""
+        if self._waiting.since is None:
+            self._waiting.since = now
+            if self._on_waiting is not None:
+                self._on_waiting()
 
-    def _publish_at(self) -> float:
+    def _publish_at(self, now: float) -> float:
         """When (monotonic) who executes runs publishes what waits, rather than leaving it to who looks after `due`."""
         if self._eager:
             return self._last + EAGER_DELAY
-        return (self._waiting.since or 0.0) + _OWN_DELAY
+        return (now if self._waiting.since is None else self._waiting.since) + _OWN_DELAY
 
     def _take(self) -> None:
         """What was noted waits with the rest; items after such that could not be stored are lost."""

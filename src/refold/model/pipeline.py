@@ -6,7 +6,6 @@ that would leave a pipeline that cannot be read fails, and nothing is written.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from datetime import datetime
@@ -270,6 +269,8 @@ class Pipeline(PipelineMetadata):
 
     def delete(self) -> None:
         """Deletes the pipeline's folder; block files and outputs stay. Raises PipelineError when it cannot."""
+        import shutil  # slow to load, and seldom needed
+
         try:
             if self.folder.is_symlink():
                 self.folder.unlink()

@@ -15,7 +15,7 @@ from refold.model.block_entry import BlockDefaults, BlockEntry, read_retry
 from refold.model.graph import topological_order
 from refold.model.keys import BlockUuid, PipelineUuid
 from refold.model.place import Place
-from refold.model.pool_settings import PoolSettings
+from refold.model.pool_settings import PoolSettings, unread_settings
 from refold.model.project import Project
 from refold.model.suggestion import suggestion
 from refold.model.unread_keys import unread_keys, unread_limits
@@ -85,7 +85,8 @@ def read_pipeline(kind: type[_Metadata], project: Project, uuid: PipelineUuid, f
     warnings: list[str] = []
     if not root.has("blocks"):
         warnings.append(f"{root.where}: there is no key `blocks`; the pipeline has none")
-    warnings += (f"{root.where}: {message}" for message in unread_limits(root))
+    unread = (*unread_limits(root), *unread_settings(root))
+    warnings += (f"{root.where}: {message}" for message in unread)
     blocks = _Blocks(project, root, warnings).read()
     name, description, created_at = root.get("name"), root.get("description"), root.get("created_at")
     variables, limits = root.get("variables"), root.get("concurrency_config")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from refold.model.place import Place
 from refold.model.size import read_size
+from refold.model.suggestion import near
 
+KEYS = ("workers", "min_workers", "idle_seconds", "memory")
+"""The keys of `executor_config` that are read; others are for systems that run pipelines elsewhere."""
 _LEAST_MEMORY = 10**6
 
 
 @dataclass(frozen=True, slots=True)
 class PoolSettings:
-    """Between how many workers there are, and when they go. Other keys of `executor_config` mean nothing here."""
+    """Between how many workers there are, when they go, and what they may take."""
 
     minimum: int = 1
     """How many stay though there is nothing to do (`min_workers`)."""
@@ -37,3 +41,11 @@ class PoolSettings:
         if (memory := place.get("memory")) is not None:
             settings = replace(settings, memory=read_size(memory, _LEAST_MEMORY))
         return settings
+
+
+def unread_settings(root: Place) -> Iterator[str]:
+    """A warning for each key of `executor_config` that is not read, but looks like one that is."""
+    place = root.get("executor_config")
+    for key in () if place is None else place.mapping():
+        if key not in KEYS and near(key, KEYS):
+            yield f"`executor_config.{key}` is no setting; there are {', '.join(f'`{known}`' for known in KEYS)}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from refold.model.block import BlockType, Language
 from refold.model.yaml_text import scalar_text
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 CODE_FOLDERS = (
     "callbacks",
@@ -60,6 +62,8 @@ def block_template(block_type: BlockType, language: Language) -> str:
 
 
 def _skeleton(part: str) -> Traversable:
+    from importlib.resources import files  # slow to load, and seldom needed
+
     return files("refold.model").joinpath("skeleton", part)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 _SHOWN = 8
 
@@ -22,6 +21,8 @@ def suggestion(word: str, known: Iterable[str], nouns: str) -> str:
 
 def near(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
     """The known name that is nearest, of those that are at least so alike: 1 is the same but for capitals."""
+    from difflib import get_close_matches  # slow to load, and seldom needed
+
     by_lower = {name.lower(): name for name in sorted(known)}
     found = get_close_matches(word.lower(), by_lower, n=1, cutoff=likeness)
     return by_lower[found[0]] if found else None

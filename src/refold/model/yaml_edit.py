@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import SequenceMatcher
 from typing import NamedTuple
 
 from refold.model.block import JsonValue
@@ -84,6 +83,8 @@ def _identity(value: JsonValue) -> str:
 
 def _alignment(old: Sequence[JsonValue], new: Sequence[JsonValue]) -> list[tuple[int | None, int | None]]:
     """Old and new items side by side; an item with a uuid is the same item though its other keys differ."""
+    from difflib import SequenceMatcher  # slow to load, and runs never change a file
+
     before, after = [_identity(value) for value in old], [_identity(value) for value in new]
     pairs: list[tuple[int | None, int | None]] = []
     for verdict, i1, i2, j1, j2 in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():

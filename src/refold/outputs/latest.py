@@ -11,7 +11,6 @@ import fcntl
 import os
 import pickle
 import re
-import secrets
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -213,7 +212,7 @@ def _replace(folder: Path, names: Mapping[str, Iterable[Data]]) -> None:
     written: list[tuple[Path, Path]] = []
     try:
         for name, parts in names.items():
-            temporary = folder / f".{name}.{secrets.token_hex(8)}.tmp"
+            temporary = folder / f".{name}.{os.urandom(8).hex()}.tmp"
             written.append((temporary, folder / name))
             with temporary.open("wb") as file:
                 file.writelines(parts)

@@ -11,7 +11,6 @@ import errno
 import fcntl
 import os
 import re
-import shutil
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
@@ -196,6 +195,8 @@ def adopted_from(ref: ChunkRef) -> str | None:
 
 
 def _copy_segment(source: Path, target: Path) -> None:
+    import shutil  # slow to load, and seldom needed
+
     half = target.with_suffix(".half")
     try:
         shutil.copyfile(source, half)

@@ -337,7 +337,7 @@ class Executor(Protocol):
         """
 
     def pull(self, batch: int, position: int, items: int, size: int) -> None:
-        """Lets a producer of a batch give so many items and bytes from now on, whatever it had left."""
+        """Lets a producer of a batch give so many more items and bytes; a paused one has nothing left from before."""
 
     def cancel(self, run: RunId) -> None:
         """Stops what is under way for this pipeline run; every run of its batches is still reported."""

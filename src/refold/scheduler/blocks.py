@@ -226,7 +226,7 @@ class BlockState:
         under_way = [run for run, status in enumerate(self.status) if status == Status.QUEUED]
         if self.supply is not None:
             self.supply.validate()
-            assert self.supply.credits.keys() <= set(under_way), f"{self.plan.uuid}: credits"
+            assert self.supply.producing.keys() <= set(under_way), f"{self.plan.uuid}: credits"
         if self.bucket is not None:
             self.bucket.validate()
         self.ready.validate(under_way)

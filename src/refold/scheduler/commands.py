@@ -40,7 +40,7 @@ class Pull:
     block: int
     run: int
     items: int
-    """How many it may give from now on, whatever it had left."""
+    """How many more it may give; one that is paused has nothing left of what it could give before."""
     size: int
     """The same in bytes."""
 

@@ -94,7 +94,7 @@ def decide(state: State, event: Event) -> list[Command]:
 
 def _pause(block: BlockState, run: int) -> None:
     supply = block.supply
-    if supply is None or run not in supply.credits or run in supply.paused:
+    if supply is None or run not in supply.producing or run in supply.paused:
         raise ProtocolError(f"{block.plan.uuid}, run {run}: paused, but it does not produce")
     supply.pause(run)
 
@@ -152,7 +152,7 @@ def _give_up_doomed(unfolding: Unfolding, block: BlockState, start: int, stop: i
 
 def _hand_back(unfolding: Unfolding, block: BlockState, start: int, stop: int) -> None:
     unfolding.change(block, start, stop, Status.QUEUED, Status.INITIAL)
-    if block.supply is not None and block.supply.credits:
+    if block.supply is not None and block.supply.producing:
         for run in range(start, stop):
             block.supply.over(run)
 

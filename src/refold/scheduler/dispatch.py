@@ -194,14 +194,11 @@ class Dispatch:
 
     def _grant(self, block: BlockState, supply: Supply) -> None:
         """Gives producers more credit once their readers have caught up by half."""
-        if not supply.enough(supply.room()):
-            return
         waiting = sorted(supply.hungry)
         for at, run in enumerate(waiting):
-            room, others = supply.room(), len(waiting) - at
-            if room.items < 1 or room.size < 1:
-                return
-            self._pull(block, supply, run, Credit(max(1, room.items // others), max(1, room.size // others)))
+            credit = supply.share(run, len(waiting) - at)
+            if credit is not None:
+                self._pull(block, supply, run, credit)
 
     def _pull(self, block: BlockState, supply: Supply, run: int, credit: Credit) -> None:
         """Lets a producing run give more; a paused one, if there is a slot for it."""

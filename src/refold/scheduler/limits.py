@@ -2,8 +2,8 @@
 
 Ready runs are looked at in key order. One whose group is full waits in a *lane* with the others that stand as it does,
 while those behind it go on. A lane stands either where it may be looked at, or at the one full group that it waits
-for; when a run of that group is over, the first lane that stands there is let go. A block that iterates over the items
-of several dynamic blocks obeys the limits of all: its lanes are the combinations of their groups.
+for; whenever that group is not full any more, the first lane that waits there is let go. A block that iterates over the
+items of several dynamic blocks obeys the limits of all: its lanes are the combinations of their groups.
 """
 
 from __future__ import annotations
@@ -216,16 +216,14 @@ class LimitedRuns:
         """The lane that is due is looked at: its first run is taken, or it waits at a full group."""
         run, key = heapq.heappop(self._due)
         lane = self._lanes[key]
-        at = self._held_up_at(key)
-        if at is None:
+        lane.limit = self._held_up_at(key)
+        if lane.limit is None:
             self._count(key)
+            taken.append(run)
             lane.limit = self._held_up_at(key)
             self._leave(key, lane)
-            self._let_others_go(key)
-            taken.append(run)
-            return
-        lane.limit = at
-        self._stand(key, lane)
+        else:
+            self._stand(key, lane)
         self._let_others_go(key)
 
     def _leave(self, key: _Key, lane: _Lane) -> None:

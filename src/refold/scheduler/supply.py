@@ -18,6 +18,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from refold.scheduler.plan import PlannedBlock
 from refold.scheduler.ranges import stretches
@@ -138,13 +139,33 @@ class Reader:
         self._reads.remove(self)
 
 
-@dataclass(slots=True)
-class Credit:
-    """What a producing run may still give before it pauses."""
+class Credit(NamedTuple):
+    """What a producing run may give."""
 
     items: int
     size: int
     """Bytes."""
+
+
+@dataclass(slots=True)
+class _Lent:
+    """What a producing run may still give before it pauses."""
+
+    items: int = 0
+    size: int = 0
+    low_items: int = 0
+    """With so few left it may be given more: half of what it had."""
+    low_size: int = 0
+
+    @property
+    def wants_items(self) -> bool:
+        """Whether it may be given more of them."""
+        return self.items <= self.low_items
+
+    @property
+    def wants_bytes(self) -> bool:
+        """The same of bytes."""
+        return self.size <= self.low_size
 
 
 class Supply:
@@ -154,12 +175,12 @@ class Supply:
         self.readers: list[Reader] = []
         """Those that could read while the block produces; without any, nothing is bounded."""
         self.sizes = Sizes()
-        self.credits: dict[int, Credit] = {}
-        """Producing runs under way."""
+        self.producing: dict[int, _Lent] = {}
+        """Runs under way."""
         self.paused: set[int] = set()
         """Those of them that gave their slot back."""
         self.hungry: set[int] = set()
-        """Those of them that have used up their credit, paused or about to be."""
+        """Those of them that may be given more: they are paused, or have used up half of their credit."""
         self._items = plan.buffer_items
         self._bytes = plan.buffer_bytes
         self._lent_items = 0
@@ -184,10 +205,17 @@ class Supply:
         """What could be lent; below 0 where more is unread than the budget admits."""
         return Credit(self._items - self.unread - self._lent_items, self._bytes - self.unread_bytes - self._lent_bytes)
 
-    def enough(self, room: Credit) -> bool:
-        """Whether readers have caught up by half of what each producing run has on average: it is worth a pull."""
-        parts = 2 * max(1, len(self.credits))
-        return room.items >= max(1, self._items // parts) and room.size >= max(1, self._bytes // parts)
+    def share(self, run: int, parts: int) -> Credit | None:
+        """What a hungry run may be given, where the room is shared among so many; None: it is not worth a pull.
+
+        It is when readers have caught up by half of what each producing run has on average.
+        """
+        room, lent, halves = self.room(), self.producing[run], 2 * len(self.producing)
+        if (lent.wants_items and room.items < max(1, self._items // halves)) or (
+            lent.wants_bytes and room.size < max(1, self._bytes // halves)
+        ):
+            return None
+        return Credit(_part(room.items, parts), _part(room.size, parts))
 
     @property
     def half(self) -> Credit:
@@ -199,15 +227,17 @@ class Supply:
         given = Credit(UNBOUNDED, 0)
         if self.readers:
             room = self.room()
-            given = Credit(max(1, room.items // parts), max(1, room.size // parts))
+            given = Credit(max(1, _part(room.items, parts)), max(1, _part(room.size, parts)))
         for run in runs:
-            credit = self.credits[run] = Credit(0, 0)
-            self._set(credit, given.items, given.size)
+            self.producing[run] = _Lent()
+            self.pull(run, given)
         return given
 
     def pull(self, run: int, credit: Credit) -> None:
-        """A run may give so much from now on, whatever it had left; it is not paused any more."""
-        self._set(self.credits[run], credit.items, credit.size)
+        """A run may give so much more; it is not paused any more."""
+        lent = self.producing[run]
+        self._set(lent, lent.items + credit.items, lent.size + credit.size)
+        lent.low_items, lent.low_size = lent.items // 2, lent.size // 2
         self.paused.discard(run)
         self.hungry.discard(run)
 
@@ -220,25 +250,23 @@ class Supply:
         self.sizes.add(count, size)
         if len(self.sizes) > _STRETCHES:
             self.sizes.forget(min(reader.low() for reader in self.readers))
-        credit = self.credits.get(run)
-        if credit is not None:
-            if count < credit.items and size < credit.size:
-                self._set(credit, credit.items - count, credit.size - size)
-            else:  # what it has left of the other, it cannot use any more
+        lent = self.producing.get(run)
+        if lent is not None:
+            self._set(lent, max(0, lent.items - count), max(0, lent.size - size))
+            if lent.wants_items or lent.wants_bytes:
                 self.hungry.add(run)
-                self._set(credit, 0, 0)
 
     def pause(self, run: int) -> None:
         """A run gave its slot back, and with it what it had left of its credit."""
         self.paused.add(run)
         self.hungry.add(run)
-        self._set(self.credits[run], 0, 0)
+        self._set(self.producing[run], 0, 0)
 
     def over(self, run: int) -> None:
         """A run does not produce any more."""
-        credit = self.credits.pop(run, None)
-        if credit is not None:
-            self._set(credit, 0, 0)
+        lent = self.producing.pop(run, None)
+        if lent is not None:
+            self._set(lent, 0, 0)
             self.paused.discard(run)
             self.hungry.discard(run)
 
@@ -249,18 +277,23 @@ class Supply:
         self.readers.clear()
         self.sizes = Sizes()
 
-    def _set(self, credit: Credit, items: int, size: int) -> None:
+    def _set(self, lent: _Lent, items: int, size: int) -> None:
         if self.readers:
-            self._lent_items += items - credit.items
-            self._lent_bytes += size - credit.size
-        credit.items, credit.size = items, size
+            self._lent_items += items - lent.items
+            self._lent_bytes += size - lent.size
+        lent.items, lent.size = items, size
 
     def validate(self) -> None:
         """Raises AssertionError where sums and parts disagree."""
-        assert self.paused <= self.hungry <= set(self.credits), "who waits for credit"
+        assert self.paused <= self.hungry <= self.producing.keys(), "who waits for credit"
         if self.readers:
-            assert self._lent_items == sum(credit.items for credit in self.credits.values()), "items lent"
-            assert self._lent_bytes == sum(credit.size for credit in self.credits.values()), "bytes lent"
+            assert self._lent_items == sum(lent.items for lent in self.producing.values()), "items lent"
+            assert self._lent_bytes == sum(lent.size for lent in self.producing.values()), "bytes lent"
         for reader in self.readers:
             assert reader.unread >= 0, "unread items"
             assert reader.unread_bytes >= 0, "unread bytes"
+
+
+def _part(room: int, parts: int) -> int:
+    """A part of a room: 1 at least, where there is some."""
+    return max(1, room // parts) if room > 0 else 0

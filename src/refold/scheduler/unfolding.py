@@ -114,7 +114,7 @@ class Unfolding:
     def _tell_of_producers(self, block: BlockState, items: ItemSpace, start: int, stop: int, verdict: Verdict) -> None:
         assert block.supply is not None, "a dynamic block has one"
         supply = block.supply
-        for run in range(start, stop) if supply.credits or block.unopened else ():
+        for run in range(start, stop) if supply.producing or block.unopened else ():
             supply.over(run)
             for low, high in block.unopened.pop(run, ()):
                 self._resolve_items(block, low, high, Verdict.FAILED if run in block.doomed else verdict)

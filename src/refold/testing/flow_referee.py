@@ -74,10 +74,10 @@ class Buffer:
     def room(self) -> tuple[float, float]:
         """How many items, and bytes, may be lent."""
         size = max(sum(sizes.values()) for sizes in self.unread.values())
-        lent = [lent for lent in self.lent.values() if not lent.paused and lent.items > 0 and lent.size > 0]
-        items = self.planned.buffer_items - self.most_unread - sum(each.items for each in lent)
+        lent = [lent for lent in self.lent.values() if not lent.paused]
+        items = self.planned.buffer_items - self.most_unread - sum(max(0, each.items) for each in lent)
         # Parts of items' bytes are rounded once an arrival.
-        return items, self.planned.buffer_bytes - size - sum(each.size for each in lent) + self.arrivals
+        return items, self.planned.buffer_bytes - size - sum(max(0, each.size) for each in lent) + self.arrivals
 
     def begin(self, batch: RunBatch, keys: Sequence[Key]) -> None:
         """Producing runs begin."""
@@ -92,12 +92,14 @@ class Buffer:
 
     def pull(self, pull: Pull, key: Key, *, hopeless: bool) -> None:
         """A producing run is given more; `hopeless`: nothing is under way that may lead to an item being read."""
-        lent = self.lent.pop(key)
+        lent = self.lent[key]
         items, size = self.room()
-        within = (pull.items <= items and pull.size <= size) or hopeless
+        within = (pull.items <= items and pull.size <= size) or (lent.paused and hopeless)
         demand(within, f"{self.planned.uuid}: pulled {pull.items} items, {pull.size} bytes; room {items}, {size}")
-        self.lent[key] = _Lent(pull.items, pull.size)
-        demand(lent.paused or lent.items <= 0 or lent.size <= 0, f"{self.planned.uuid}: pulled while it may go on")
+        if lent.paused:
+            self.lent[key] = _Lent(pull.items, pull.size)
+        else:
+            lent.items, lent.size = max(0, lent.items) + pull.items, max(0, lent.size) + pull.size
 
     def arrive(self, key: Key, start: int, stop: int, size: int) -> None:
         """Items came."""

@@ -136,7 +136,7 @@ class Referee:
         run = self.runs[pull.block][pull.run]
         name = self.name(pull.block, pull.run)
         demand(run.in_flight, f"{name}: pulled, but it does not produce")
-        demand(pull.items > 0 and pull.size > 0, f"{name}: pulled for nothing")
+        demand(pull.items > 0 or pull.size > 0, f"{name}: pulled for nothing")
         if pull.block in self.flow.buffers:
             self.flow.buffers[pull.block].pull(pull, run.key, hopeless=self._is_hopeless(pull.block))
         self.in_flight[pull.block] += run.paused

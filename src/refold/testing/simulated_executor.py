@@ -111,9 +111,12 @@ class SimulatedExecutor:
 
     def pull(self, pull: Pull) -> None:
         """Let a producer go on."""
-        self._credit[pull.block, pull.run] = _Credit(pull.items, pull.size)
+        credit = self._credit[pull.block, pull.run]
+        credit.items += pull.items
+        credit.size += pull.size
         for handed in self.paused:
             if (handed.block, handed.run) == (pull.block, pull.run):
+                credit.items, credit.size = pull.items, pull.size
                 self.paused.remove(handed)
                 self.resuming.append(handed)
                 return

@@ -52,6 +52,8 @@ class Simulation:
     """Whether the user cancels at some event; the run may be over before that."""
     losses: bool = True
     """Whether workers die and batches are taken back."""
+    workers: int | None = None
+    """How many there are; None: any number."""
     validate: bool = True
     """Whether the scheduler's invariants are checked after every event."""
     story: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
@@ -68,7 +70,8 @@ class Simulation:
 
     def __post_init__(self) -> None:
         self._chance = random.Random(f"simulation {self.seed}")
-        self._executor = SimulatedExecutor(self._chance, self._chance.choice((1, 1, 2, 3, 8)), self.losses)
+        workers = self._chance.choice((1, 1, 2, 3, 8))
+        self._executor = SimulatedExecutor(self._chance, self.workers or workers, self.losses)
         self._referee = Referee(self.script, self.machine)
         if self.cancel:
             self._cancel_at = self._chance.randint(1, self._chance.choice((5, 30, 200)))

@@ -19,10 +19,10 @@ def test_one_that_holds_nothing_is_stopped_before_any_other() -> None:
     assert to_stop(standings) == 1
 
 
-def test_one_that_waits_with_a_generator_is_stopped_last() -> None:
+def test_one_that_only_waits_with_a_generator_is_left_alone() -> None:
     standings = [Standing(3 * GB, holds=True, works=False), Standing(SMALL, holds=True, works=True)]
     assert to_stop(standings) == 1
-    assert to_stop(standings[:1]) == 0
+    assert to_stop(standings[:1]) is None
 
 
 def test_none_is_stopped_where_that_would_change_nothing() -> None:

@@ -305,3 +305,14 @@ def pulled(bench: Bench, told: Told, credit: int, credit_bytes: int) -> list[int
 
 def _source(item: object) -> str:
     return "date(2024, 1, 2)" if isinstance(item, date) else repr(item)
+
+
+def test_what_an_async_generator_has_begun_goes_on_though_it_waits_for_nothing(bench: Bench) -> None:
+    told = bench.produce(
+        bench.producer(
+            "import asyncio\n\nasync def mark(seen):\n    seen.append(1)\n\n"
+            "@data_loader\nasync def give():\n    seen = []\n    task = asyncio.create_task(mark(seen))\n"
+            "    for _ in range(300):\n        yield len(seen)\n"
+        )
+    )
+    assert (told.item_values()[0], told.item_values()[-1]) == (0, 1)

@@ -37,6 +37,12 @@ def test_the_pipeline_has_the_word_over_the_project_key_by_key(tmp_path: Path) -
 def test_what_others_write_there_is_left_alone(tmp_path: Path) -> None:
     pipeline = pipeline_of(tmp_path, None, {"resource_limits": {"cpu": "1000m"}})
     assert pipeline.pool == PoolSettings()
+    assert not pipeline.warnings
+
+
+def test_a_key_that_is_almost_one_is_warned_of(tmp_path: Path) -> None:
+    [warning] = pipeline_of(tmp_path, None, {"max_workers": 4}).warnings
+    assert "`executor_config.max_workers` is no setting; there are `workers`, `min_workers`," in warning
 
 
 @pytest.mark.parametrize(

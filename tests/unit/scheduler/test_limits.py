@@ -138,32 +138,7 @@ def test_within_a_value_runs_go_in_key_order() -> None:
 def test_a_run_over_two_blocks_obeys_both(
     groups: list[tuple[int, int]], limits: tuple[int, int], chance: random.Random, settles: bool
 ) -> None:
-    table = Table([tuple(each) for each in groups], limits)
-    check_bounds_alone(table, chance, settles=settles)
-
-
-def check_bounds_alone(table: Table, chance: random.Random, *, settles: bool) -> None:
-    """As `check`; of runs that two limits hold up it is not said which goes first, but none waits that is free."""
-    table.add(0, len(table.groups)) if table.groups else None
-    while table.ready or table.under_way:
-        what = chance.random()
-        if table.under_way and what < 0.5:
-            run = chance.choice(table.under_way)
-            table.end(run)
-            table.status[run] = GONE
-        elif settles and table.ready and what < 0.55:
-            table.settle(chance.choice(sorted(table.ready)))
-        else:
-            most = chance.randint(1, 6)
-            taken = list(numbers(table.runs.take(most, table.status, READY)))
-            assert taken == sorted(taken)
-            for run in taken:
-                assert table.is_free(run, []), "a full group"
-                table.ready.remove(run)
-                table.under_way.append(run)
-            if len(taken) < most:
-                assert not [run for run in table.ready if table.is_free(run, [])], "a run that need not wait"
-        table.runs.validate(table.under_way)
+    check(Table([tuple(each) for each in groups], limits), chance, settles=settles)
 
 
 def test_runs_that_somebody_else_answers_for_may_be_more_than_the_limit() -> None:
