@@ -13,7 +13,7 @@ import pytest
 
 from refold.model.block import Join, RetryPolicy, Tolerance
 from refold.model.keys import Key
-from refold.scheduler.commands import Command, RunBatch
+from refold.scheduler.commands import Command, Record, RunBatch
 from refold.scheduler.decide import decide
 from refold.scheduler.events import Event, ItemsArrived, RunsFinished
 from refold.scheduler.plan import Plan
@@ -50,7 +50,8 @@ class Scheduler:
 
 
 class Watched(Scheduler):
-    """Counts the items of one block that no run of the block behind it was handed out for, and who gives them."""
+    """Counts the items of one block that are unread: no run of the block behind it was handed out for them, or will
+    never be. And who gives them."""
 
     def __init__(self, plan: Plan, producer: int, reader: int) -> None:
         super().__init__(plan)
@@ -71,7 +72,7 @@ class Watched(Scheduler):
             self.producing.difference_update(numbers(event.runs))
         commands = super().decide(event)
         for command in commands:
-            if isinstance(command, RunBatch) and command.block == self.reader:
+            if isinstance(command, RunBatch | Record) and command.block == self.reader:
                 self.unread.difference_update(numbers(command.runs))
             if isinstance(command, RunBatch) and command.block == self.producer:
                 self.producing.update(numbers(command.runs))

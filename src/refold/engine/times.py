@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate, chain
 
 from refold.scheduler.ranges import Ranges, numbers
 
@@ -16,6 +17,10 @@ class Times:
     def __init__(self, ranges: Ranges = (), started: Sequence[float] = (), ended: Sequence[float] = ()) -> None:
         """Times of the runs in `ranges`, one each, in their order."""
         self._ranges = ranges
+        self._before = (0, *accumulate(stop - start for start, stop in ranges))
+        """For each range, how many times are told of those before it."""
+        self._at = 0
+        """The range that was found last: the next one asked for is often just behind."""
         self._started = started
         self._ended = ended
         self._single: dict[int, Moments] = {}
@@ -30,12 +35,13 @@ class Times:
 
     def columns(self, start: int, stop: int) -> tuple[Sequence[float], Sequence[float]] | None:
         """When the runs `start` to `stop` began and ended; None unless the report tells of them one after the other."""
-        before = 0
-        for low, high in self._ranges:
+        places = range(len(self._ranges))
+        for place in chain(places[self._at :], places[: self._at]):
+            low, high = self._ranges[place]
             if low <= start and stop <= high:
-                at, until = before + start - low, before + stop - low
-                return self._started[at:until], self._ended[at:until]
-            before += high - low
+                self._at = place
+                at = self._before[place] + start - low
+                return self._started[at : at + stop - start], self._ended[at : at + stop - start]
         return None
 
     def each(self, runs: Sequence[int], unknown: Moments) -> list[Moments]:

@@ -191,6 +191,7 @@ class ProcessExecutor:
     def close_run(self, run: RunId) -> None:
         """The pipeline run is over."""
         self._runs.pop(run, None)
+        self._code.pop(run, None)
         self._cancelled.pop(run, None)
         self._chances.forget(run)
         self._guard.admission.forget(run)

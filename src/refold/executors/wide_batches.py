@@ -226,7 +226,8 @@ class WideBatches:
             batch = room.waiting[0]
             if batch.execution.run.cancelled:
                 batch.hand_back(Outcome.CANCELLED)
-            elif not room.admits(batch, 0 if self._worn else room.stuck):
+            has_more = batch.execution.begun < batch.execution.until
+            if has_more and not room.admits(batch, 0 if self._worn else room.stuck):
                 if not room.under_way:
                     self._give_back(room)
                 return

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from operator import add
 
-from refold.outputs.codecs import JSON
+from refold.outputs.codecs import JSON, encode
 from refold.outputs.large import Data
+from refold.ports.output_store import Item
 
 SIZE = 8
 """Bytes of a fingerprint."""
@@ -29,6 +30,12 @@ def item_fingerprint(codec: int, value: Data, metadata: tuple[int, Data] | None 
     if metadata is not None:
         digest.update(metadata[1])
     return digest.digest()
+
+
+def fingerprint_of(item: Item) -> bytes:
+    """An item's. Raises StoreError if it cannot be encoded."""
+    value = encode(item.value)
+    return item_fingerprint(*value, None if item.metadata is None else encode(item.metadata))
 
 
 def plain_fingerprints(texts: Sequence[bytes], metadata: Sequence[bytes] | None = None) -> bytes:

@@ -211,9 +211,9 @@ class Supply:
         It is when readers have caught up by half of what each producing run has on average.
         """
         room, lent, halves = self.room(), self.producing[run], 2 * len(self.producing)
-        if (lent.wants_items and room.items < max(1, self._items // halves)) or (
-            lent.wants_bytes and room.size < max(1, self._bytes // halves)
-        ):
+        least_items = max(1, self._items // halves) if lent.wants_items else 0
+        least_bytes = max(1, self._bytes // halves) if lent.wants_bytes else 0
+        if room.items < least_items or room.size < least_bytes:
             return None
         return Credit(_part(room.items, parts), _part(room.size, parts))
 
