@@ -120,7 +120,8 @@ class Production:
         """
         unfolded, cut = self._within_limit()
         self.unfolded = unfolded
-        waits = Dependencies(self.task).resolve(unfolded.metadata, len(unfolded), cut)
+        dependencies = Dependencies(self.task) if self.known else self.dependencies  # known items are looked at again
+        waits = dependencies.resolve(unfolded.metadata, len(unfolded), cut)
         if isinstance(unfolded, ItemRows):
             self._give_rows(unfolded, reporter, waits)
         elif self.scratch is None:

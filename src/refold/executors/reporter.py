@@ -214,7 +214,7 @@ class Reporter:
 
     def give_all(self, position: int, items: ItemList, waits: Sequence[NamedWait] = ()) -> None:
         """A run of a dynamic block returned these items; the same as giving them one by one, from index 0."""
-        start, waiting = 0, deque(sorted(waits, key=attrgetter("item")))
+        start, waiting = 0, deque(sorted(waits, key=attrgetter("item")) if waits else ())
         while start < len(items):
             values, metadata = items.alike(start, start + _PORTION)
             texts = encode_first(values, LARGEST)

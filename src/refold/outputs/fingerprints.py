@@ -17,6 +17,7 @@ SIZE = 8
 """Bytes of a fingerprint."""
 _SHORT = 512
 """Bytes below which a value's digest begins as that of others of its length, which is hashed once."""
+_UNNAMED, _NAMED = bytes((JSON,)), bytes((JSON, JSON))
 _begun: dict[bytes, list[blake2b]] = {}
 """By the codecs of value and metadata: for each length of a short value, the digest as far as that does not matter.
 Made when it is first needed."""
@@ -40,7 +41,7 @@ def fingerprint_of(item: Item) -> bytes:
 
 def plain_fingerprints(texts: Sequence[bytes], metadata: Sequence[bytes] | None = None) -> bytes:
     """Those of items whose values are this JSON, one after the other; and their metadata this, if all have some."""
-    codecs = bytes((JSON,)) if metadata is None else bytes((JSON, JSON))
+    codecs = _UNNAMED if metadata is None else _NAMED
     begun = _begun.get(codecs)
     if begun is None:
         begun = [blake2b(codecs + b"%d:" % length, digest_size=SIZE) for length in range(_SHORT)]

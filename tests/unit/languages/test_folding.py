@@ -386,14 +386,14 @@ configuration:
     reduce_input: lazy                                # default: list
 ```
 
-It changes what `list` and `concat` hand over to this block, nothing else: other strategies give their value as ever, and
-other blocks behind the same one get what they asked for. What is read piece by piece is not folded ahead.
+It changes what `list` and `concat` hand over to this block, nothing else: other strategies give their value as ever,
+and other blocks behind the same one get what they asked for. What is read piece by piece is not folded ahead.
 
 **list** gives a sequence with the same elements (`collections.abc.Sequence`, no `list`). It is counted without reading
-them (`len`), each is read when it is asked for (`values[7]`, `values[-1]`, a loop, `reversed`), and again when it is asked
-for again: every access gives another object, and going through it holds one stored chunk at a time. A slice is a plain
-list, and so is the whole where it is returned, pickled or copied. Threads may share it. It can be used as long as the
-run's files are there.
+them (`len`), each is read when it is asked for (`values[7]`, `values[-1]`, a loop, `reversed`), and anew when it is
+asked for again: every access gives another object, and going through it holds one stored chunk at a time. A slice is a
+plain list, and so is the whole where it is returned, pickled or copied. Threads may share it. It can be used as long as
+the run's files are there.
 
 ```python
 @data_exporter
@@ -402,8 +402,8 @@ def export(values):
         write(value)
 ```
 
-**concat** gives the path (`pathlib.Path`) of a Parquet file in the run's folder that holds what the eager `concat` would
-have put together, a row group for each frame:
+**concat** gives the path (`pathlib.Path`) of a Parquet file in the run's folder that holds what the eager `concat`
+would have put together, a row group for each frame:
 
 ```python
 @data_exporter
@@ -413,12 +413,12 @@ def export(path):
             write(file.read_row_group(group).to_pandas())
 ```
 
-- Rows are in order, without the index of their frames. Frames without rows have no group. Of more than 1,000 frames, the
-  small ones behind them share groups of about a megabyte.
-- Columns stand in the order in which they first appeared. One that a frame lacks is null there. Types are those that the
-  library finds for the eager frame; what it could only keep as Python objects of several types (a number here, a text
-  there) is an error that names the column, both types, and the frames, counted from 0 as `refold trace` lists them.
-  Parquet keeps no time unit coarser than milliseconds.
+- Rows are in order, without the index of their frames. Frames without rows have no group. Of more than 1,000 frames,
+  the small ones behind them share groups of about a megabyte.
+- Columns stand in the order in which they first appeared. One that a frame lacks is null there. Types are those that
+  the library finds for the eager frame; what it could only keep as Python objects of several types (a number here, a
+  text there) is an error that names the column, both types, and the frames, counted from 0 as `refold trace` lists
+  them. Parquet keeps no time unit coarser than milliseconds.
 - No frames at all are a file without columns and rows. Frames without rows leave their columns.
 - The file is written once for all block runs that read it, when the first of them begins, and one frame is in memory
   meanwhile. It appears under its name when it is whole, and may not be written to. A retry finds it again where the
