@@ -37,7 +37,7 @@ class FinishedRuns(NamedTuple):
     @classmethod
     def of(cls, report: Finished, runs: Ranges) -> FinishedRuns:
         """`runs` are those that the report is about, in its order."""
-        if len(report.outcomes) >= _SCATTERED * len(runs):
+        if len(runs) == 1 or len(report.outcomes) >= _SCATTERED * len(runs):
             return cls(
                 runs, report.outcomes, Times(runs, report.started, report.ended) if report.started else None, None
             )

@@ -7,6 +7,7 @@ collector of circles comes by. It comes ever less often to a process that has mu
 from __future__ import annotations
 
 import gc
+from contextlib import suppress
 
 ENOUGH = 50_000
 """How many block runs may wait to be cleared away."""
@@ -27,3 +28,12 @@ class Leftovers:
         if self._waiting >= ENOUGH:
             self._waiting = 0
             gc.collect()
+            _give_back()
+
+
+def _give_back() -> None:
+    """Has the C library give back what it holds and nobody uses, where it can be asked to."""
+    import ctypes
+
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)

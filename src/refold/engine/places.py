@@ -69,7 +69,8 @@ class Places:
 
     def put(self, start: int, stop: int, chunk: int, first: int) -> None:
         """Numbers `start` to `stop` lie one after the other in a chunk, from position `first`."""
-        self._reach(stop)
+        if start > len(self._chunk):
+            self._reach(start)
         self._chunk[start:stop] = array("i", (chunk,)) * (stop - start)
         self._position[start:stop] = self._chunks.positions(first, first + stop - start)
         self._starts[start:stop] = bytes(stop - start)

@@ -17,8 +17,8 @@ class Times:
     def __init__(self, ranges: Ranges = (), started: Sequence[float] = (), ended: Sequence[float] = ()) -> None:
         """Times of the runs in `ranges`, one each, in their order."""
         self._ranges = ranges
-        self._before = (0, *accumulate(stop - start for start, stop in ranges))
-        """For each range, how many times are told of those before it."""
+        self._before: Sequence[int] = ()
+        """For each range, how many times are told of those before it; empty until somebody asks."""
         self._at = 0
         """The range that was found last: the next one asked for is often just behind."""
         self._started = started
@@ -35,6 +35,8 @@ class Times:
 
     def columns(self, start: int, stop: int) -> tuple[Sequence[float], Sequence[float]] | None:
         """When the runs `start` to `stop` began and ended; None unless the report tells of them one after the other."""
+        if not self._before:
+            self._before = (0, *accumulate(high - low for low, high in self._ranges))
         places = range(len(self._ranges))
         for place in chain(places[self._at :], places[: self._at]):
             low, high = self._ranges[place]

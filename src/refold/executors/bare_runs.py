@@ -100,11 +100,17 @@ class BareRuns:
     def _call(self, position: int, value: object, began: float) -> object:
         """What the function returns that is called with more than one input that was read already: with keywords, with
         inputs that are to be read, or for so many seconds at most. Its arguments are gone afterwards."""
-        deadline = self._execution.folds.deadline = None if self._timeout is None else began + self._timeout
+        function, interrupts = self._code.main.function, self._interrupts
+        if self._timeout is not None:
+            deadline = self._execution.folds.deadline = began + self._timeout
+            arguments, keywords = self._bound(position, value)
+            return interrupts.limited(deadline - time.monotonic(), partial(function, *arguments, **keywords))
         arguments, keywords = self._bound(position, value)
-        call = partial(self._code.main.function, *arguments, **keywords)
-        del arguments, keywords
-        return self._interrupts.limited(None if deadline is None else deadline - time.monotonic(), call)
+        interrupts.in_user_code = True
+        try:
+            return function(*arguments, **keywords)
+        finally:
+            interrupts.leave()
 
     def _bound(self, position: int, value: object) -> Bound:
         """What the function is called with; `value` is its one input, if that was read already."""

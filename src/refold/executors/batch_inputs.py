@@ -65,6 +65,8 @@ class BatchInputs:
         """The block run's uuid."""
         if self._indices is None:
             return block_run_uuid(self._task.block, self.labels(position))
+        if len(self._indices) == 1:
+            return f"{self._task.block}:{self._indices[0][position]}"
         return ":".join((self._task.block, *[str(indices[position]) for indices in self._indices]))
 
     def keywords(self, position: int) -> dict[str, object]:
