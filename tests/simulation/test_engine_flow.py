@@ -139,7 +139,7 @@ def test_a_slow_rate_holds_the_producer_back() -> None:
 def test_runs_that_share_an_executor_come_to_their_rates_beside_each_other() -> None:
     """One has work for all workers at any time; the other waits for one that has nothing to do."""
     busy, slow = fan_out(3000), fan_out(20, rate=50.0)
-    simulation = EngineSimulation([busy, slow], slots=2, losses=False)
+    simulation = EngineSimulation([busy, slow], slots=2, losses=False, ahead=2)
     simulation.live()
     check(simulation)
     began = simulation.deeds.begun

@@ -76,13 +76,19 @@ class Engine:
             free = self._executor.free_slots()
             if free <= 0:
                 return
-            # Where one waits for an idle worker, no other one is given work ahead.
-            waiting = next((run for run in self._active if run.wants_idle), None)
-            if waiting is not None and len(self._active) > 1 and not self._executor.idle(waiting.id):
+            if len(self._active) > 1 and not self._let_first():
                 return
             run = self._active[0]
             self._active.rotate(-1)
             idle = 0 if run.offer(max(1, free // len(self._active))) else idle + 1
+
+    def _let_first(self) -> bool:
+        """One that waits for an idle worker comes first; whether there is one: meanwhile no other is given work."""
+        waiting = next((run for run in self._active if run.wants_idle), None)
+        if waiting is not None:
+            self._active.remove(waiting)
+            self._active.appendleft(waiting)
+        return waiting is None or self._executor.idle(waiting.id) > 0
 
     def _timeout(self) -> float:
         if any(run.end is not None for run in self._active):

@@ -144,10 +144,7 @@ class LimitedRuns:
 
     def stuck(self) -> bool:
         """Whether no run can be handed out, whatever it stands at."""
-        for limit in self.limits:
-            if limit.all_full():
-                return True
-        return False
+        return any(limit.all_full() for limit in self.limits)
 
     def take(self, most: int, status: bytearray, initial: int) -> Ranges:
         """Removes and returns up to `most` runs whose status is `initial`, and that no full group holds back."""

@@ -80,6 +80,8 @@ class EngineSimulation:
     slots: int | None = None
     """Workers; drawn for each life where it is None."""
     losses: bool = True
+    ahead: int = 0
+    """How many batches are given to workers that are at one."""
     store: FaultyRunStore = field(default_factory=FaultyRunStore)
     clock: SimulatedClock = field(default_factory=SimulatedClock)
     deeds: Deeds = field(default_factory=Deeds)
@@ -111,7 +113,9 @@ class EngineSimulation:
         """
         self.lives += 1
         workers = self.slots or self._chance.choice((1, 1, 2, 3, 8))
-        executor = ScriptedExecutor(self._played, self.clock, self._chance, self.deeds, workers, self.losses)
+        executor = ScriptedExecutor(
+            self._played, self.clock, self._chance, self.deeds, workers, self.losses, self.ahead
+        )
         if on_wait is not None:
             executor.on_wait = on_wait
         engine = Engine(self.store, executor, self.clock, owner or Owner("host", self.lives, 0.0), observer)

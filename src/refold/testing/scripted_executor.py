@@ -89,14 +89,16 @@ class ScriptedExecutor:
         deeds: Deeds,
         slots: int = 2,
         losses: bool = True,
+        ahead: int = 0,
     ) -> None:
+        """`ahead`: how many batches it takes beyond those that its `slots` workers are at."""
         self.on_wait: Callable[[], None] = lambda: None
         """Called whenever the engine waits; what it raises, the engine meets."""
         self._runs = runs
         self._clock = clock
         self._chance = chance
         self._deeds = deeds
-        self._workers = SimulatedExecutor(chance, slots, losses)
+        self._workers = SimulatedExecutor(chance, slots, losses, ahead)
         self._tasks: dict[RunId, Sequence[BlockTask]] = {}
         self._batches: dict[int, Batch] = {}
         self._folds: dict[int, FoldBatch] = {}
@@ -130,9 +132,8 @@ class ScriptedExecutor:
         return self._workers.free
 
     def idle(self, run: RunId) -> int:  # noqa: ARG002 - the port's
-        """The same, or fewer: a worker may have been given something ahead. While none is busy, none has."""
-        free = self._workers.free
-        return self._chance.randint(0, free) if self._workers.busy else free
+        """How many have nothing to do."""
+        return self._workers.idle
 
     def submit(self, batch: Batch) -> None:
         """Takes a batch. Workers know its runs by the batch and their position in it."""

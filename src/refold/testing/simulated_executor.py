@@ -60,13 +60,18 @@ class _Credit:
 
 @dataclass(slots=True)
 class SimulatedExecutor:
-    """A number of workers, each with at most one batch, or one fold."""
+    """A number of workers, each at one batch, or one fold; some batches may be given ahead."""
 
     chance: random.Random
     slots: int
     losses: bool = True
     """Whether workers die and batches are taken back."""
+    ahead: int = 0
+    """How many batches it takes beyond those that workers are at."""
     tasks: list[Task] = field(default_factory=list)
+    """Under way."""
+    queue: list[Task] = field(default_factory=list)
+    """Given ahead, in order."""
     folds: list[Fold] = field(default_factory=list)
     """Under way, each on a worker."""
     paused: list[Handed] = field(default_factory=list)
@@ -81,25 +86,39 @@ class SimulatedExecutor:
 
     @property
     def free(self) -> int:
-        """How many batches it could take: as many as workers have nothing to do."""
-        return 0 if self.interrupted else max(0, self._idle - len(self.resuming))
+        """How many batches it could take."""
+        return 0 if self.interrupted else max(0, self.slots + self.ahead - self._held)
 
     @property
-    def _idle(self) -> int:
-        return self.slots - len(self.tasks) - len(self.folds)
+    def idle(self) -> int:
+        """How many workers have nothing to do."""
+        return max(0, self.slots - self._held)
+
+    @property
+    def _held(self) -> int:
+        return len(self.tasks) + len(self.folds) + len(self.queue) + len(self.resuming)
 
     @property
     def busy(self) -> bool:
         """Whether anything will come of waiting for it."""
-        return bool(self.tasks or self.folds or self.resuming or (self.interrupted and self.paused))
+        return bool(self._held or (self.interrupted and self.paused))
 
     def take(self, batch: RunBatch, runs: list[Handed]) -> None:
         """Give a batch to a worker; `runs` are those of the batch, in its order."""
         for handed in runs:
             self._credit[handed.block, handed.run] = _Credit(batch.credit, batch.credit_bytes or math.inf)
-        task = Task(batch.block, batch.width, list(runs))
-        self.begun += task.begin()
-        self.tasks.append(task)
+        self.queue.append(Task(batch.block, batch.width, list(runs)))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Workers that have nothing to do go on with what waits for them."""
+        while (self.resuming or self.queue) and len(self.tasks) + len(self.folds) < self.slots:
+            if self.resuming:
+                handed = self.resuming.pop(0)
+                self.tasks.append(Task(handed.block, 1, [], [handed]))
+            else:
+                self.tasks.append(self.queue.pop(0))
+                self.begun += self.tasks[-1].begin()
 
     def take_fold(self, fold: Fold) -> None:
         """Give a fold to a worker."""
@@ -123,9 +142,10 @@ class SimulatedExecutor:
 
     def step(self) -> ExecutorEvent | None:
         """Let something happen on one worker; None if it was nothing to speak of."""
-        while self.resuming and self._idle > 0:
-            handed = self.resuming.pop(0)
-            self.tasks.append(Task(handed.block, 1, [], [handed]))
+        if self.queue and (self.interrupted or (self.losses and self.chance.random() < 0.05)):
+            back = self.queue.pop()  # it was called back
+            return _finished(back.block, [(handed, Outcome.UNSTARTED) for handed in back.waiting])
+        self._go_on()
         if self.interrupted and self.paused:
             handed = self.paused.pop()
             return _finished(handed.block, [(handed, Outcome.CANCELLED)])

@@ -71,7 +71,8 @@ class Simulation:
     def __post_init__(self) -> None:
         self._chance = random.Random(f"simulation {self.seed}")
         workers = self._chance.choice((1, 1, 2, 3, 8))
-        self._executor = SimulatedExecutor(self._chance, self.workers or workers, self.losses)
+        ahead = self._chance.choice((0, 0, 1, 2))
+        self._executor = SimulatedExecutor(self._chance, self.workers or workers, self.losses, ahead)
         self._referee = Referee(self.script, self.machine)
         if self.cancel:
             self._cancel_at = self._chance.randint(1, self._chance.choice((5, 30, 200)))
@@ -110,9 +111,7 @@ class Simulation:
         most = self._chance.choice((1, 3, 100))
         sizes = tuple(self._chance.randint(1, most) for _ in self.script.plan.blocks)
         slots = self._chance.randint(1, free)
-        # A worker that has a batch may be given another one ahead; but not for ever all of them have one.
-        idle = self._chance.randint(0, slots) if self._executor.busy else slots
-        return bool(self._send(SlotsFree(slots, sizes, self._referee.now, idle)))
+        return bool(self._send(SlotsFree(slots, sizes, self._referee.now, self._executor.idle)))
 
     def _next_event(self) -> Event | None:
         if self._executor.busy and self._chance.random() < 0.9:

@@ -248,7 +248,8 @@ def test_a_rate_is_that_of_each_child_and_the_slowest_of_several_holds() -> None
 def test_a_buffer_and_a_limit_by_value_are_of_the_dynamic_block_itself() -> None:
     limit = LimitBy("shop", 2)
     bounded = DynamicSettings(dynamic=True, buffer_items=5, buffer_bytes=100, limit_by=limit)
-    first, second, child = make_plan([block("d", settings=bounded), block("e", settings=DYNAMIC), block("c", "d")]).blocks
+    plan = make_plan([block("d", settings=bounded), block("e", settings=DYNAMIC), block("c", "d")])
+    first, second, child = plan.blocks
     assert (first.buffer_items, first.buffer_bytes, first.group_limit) == (5, 100, 2)
     assert (second.buffer_items, second.buffer_bytes, second.group_limit) == (BUFFER_ITEMS, BUFFER_BYTES, None)
     assert child.group_limit is None

@@ -50,7 +50,7 @@ class Run:
         return supply.unread, supply.unread_bytes
 
 
-def credits(commands: list[Command], block: int) -> list[tuple[int, int]]:
+def lent(commands: list[Command], block: int) -> list[tuple[int, int]]:
     return [(each.credit, each.credit_bytes) for each in commands if isinstance(each, RunBatch) and each.block == block]
 
 
@@ -62,7 +62,7 @@ def test_a_lone_producer_is_given_the_whole_budget_and_more_when_half_of_it_was_
     run = Run(
         Draft("d", dynamic=True, buffer_items=6, buffer_bytes=1000), Draft("c", ("d",), concurrency_limit=1), slots=2
     )
-    assert credits(run.offer(), 0) == [(6, 1000)]
+    assert lent(run.offer(), 0) == [(6, 1000)]
     run.give(0, 0, 6)
     run.send(ProducerPaused(0, 0))
     for taken in range(2):
@@ -122,9 +122,9 @@ def test_of_several_producers_each_has_its_share_and_who_comes_later_finds_some_
     run.offer()
     run.give(0, 0, 5)
     run.end(0, 0)
-    assert credits(run.offer(), 1) == [(10, 1000), (10, 1000)]
-    assert credits(run.offer(), 1) == [(3, 333), (3, 333)]
-    assert credits(run.offer(slots=1), 1) == [(2, 167)]
+    assert lent(run.offer(), 1) == [(10, 1000), (10, 1000)]
+    assert lent(run.offer(), 1) == [(3, 333), (3, 333)]
+    assert lent(run.offer(slots=1), 1) == [(2, 167)]
 
 
 def test_where_a_producer_waits_for_credit_no_other_one_begins() -> None:
@@ -134,9 +134,32 @@ def test_where_a_producer_waits_for_credit_no_other_one_begins() -> None:
     run.offer()
     run.give(0, 0, 5)
     run.end(0, 0)
-    assert credits(run.offer(slots=1), 1) == [(1, 33554432)]
+    assert lent(run.offer(slots=1), 1) == [(1, 33554432)]
     run.give(0, 0, 1, block=1)
     run.send(ProducerPaused(1, 0))
+    commands = run.offer(slots=2)
+    assert [each.block for each in commands if isinstance(each, RunBatch)] == [2]
+    assert pulls(commands) == [(0, 1, 67108864)]
+
+
+def test_no_other_one_begins_before_the_one_that_waits_may_go_on() -> None:
+    run = Run(
+        Draft("outer", dynamic=True),
+        Draft("d", ("outer",), dynamic=True, buffer_items=1),
+        Draft("c", ("d",), concurrency_limit=1),
+        slots=2,
+    )
+    run.offer()
+    run.give(0, 0, 5)
+    run.end(0, 0)
+    run.offer(slots=1)
+    for item in range(2):
+        run.give(0, item, item + 1, block=1)
+        run.send(ProducerPaused(1, 0))
+        run.offer(slots=2)
+    assert run.unread(1)[0] == 1, "one is being executed, the next one waits for it"
+    assert run.offer(slots=2) == []
+    run.end(2, 0)
     commands = run.offer(slots=2)
     assert [each.block for each in commands if isinstance(each, RunBatch)] == [2]
     assert pulls(commands) == [(0, 1, 67108864)]
@@ -163,7 +186,7 @@ def test_a_returned_list_is_there_at_once_and_who_begins_meanwhile_gives_one() -
     run.end(1, 0)
     assert run.unread(1) == (100, 1000)
     commands = run.offer(1, 1, 50, slots=2)
-    assert credits(commands, 1) == []
+    assert lent(commands, 1) == []
     assert run.unread(1) == (0, 0)
 
 
@@ -200,7 +223,7 @@ def test_a_join_reads_an_item_when_some_run_over_it_is_handed_out() -> None:
     ids=["batch mode", "as a list", "all at once"],
 )
 def test_nothing_is_bounded_where_nobody_could_read_before_all_is_there(drafts: tuple[Draft, ...]) -> None:
-    assert credits(Run(*drafts).offer(), 0) == [(UNBOUNDED, 0)]
+    assert lent(Run(*drafts).offer(), 0) == [(UNBOUNDED, 0)]
 
 
 def test_nothing_else_can_happen_so_a_producer_is_given_more() -> None:
