@@ -213,10 +213,10 @@ def test_a_rate_and_limits_hold_together(lab: Lab) -> None:
         assert sum(other["began"] <= each["began"] < other["ended"] for other in said) <= 2
 
 
-def ahead(log: Path, said: list[Mapping[str, object]]) -> int:
+def ahead(log: Path, said: list[Mapping[str, float]]) -> int:
     """How many items were given, at most, that no child had begun on: by one clock, in two processes or more."""
     gave = [float(line.split()[2]) for line in log.read_text(encoding="utf-8").splitlines()]
-    began = [float(str(each["began"])) for each in said]
+    began = [each["began"] for each in said]
     return max(sum(other <= at for other in gave) - sum(other <= at for other in began) for at in gave)
 
 

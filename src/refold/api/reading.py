@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Self
@@ -22,6 +22,7 @@ from refold.model.keys import (
     BlockUuid,
     Key,
     PipelineUuid,
+    RunId,
     block_run_uuid,
     decode_key,
     encode_key,
@@ -272,17 +273,16 @@ class _ListedRun(RunReader):
 
 def _find(run: str, project: Project, store: RunStore) -> RunRecord:
     fix = "`refold runs` lists the runs there are."
+    with suppress(NotFoundError):  # a whole id needs no search
+        record = store.get(RunId(run))
+        if stored_as(project) in {None, record.project}:
+            return record
     with closing(closable(store.list_runs(stored_as(project), limit=1 if run == "latest" else None))) as records:
         if run == "latest":
             for record in records:
                 return record
             raise NotFoundError("there are no runs yet", where=str(project.path), fix="`refold run` makes one.")
-        found: list[RunRecord] = []
-        for record in records:
-            if record.id == run:
-                return record
-            if run and record.id.startswith(run):
-                found.append(record)
+        found = [record for record in records if run and record.id.startswith(run)]
     if len(found) == 1:
         return found[0]
     if found:

@@ -23,12 +23,12 @@ from refold.api.snapshot import PlanSnapshot, code_digest
 from refold.api.stored_inputs import stored_inputs
 from refold.api.waiting import missing_inputs
 from refold.errors import BadInputError, NotFoundError, RefoldError
-from refold.executors.judging import judge
 from refold.executors.block_call import Call
 from refold.executors.block_code import make_importable
 from refold.executors.capture import LogWriter
 from refold.executors.execution import Execution
 from refold.executors.interrupts import Interrupts
+from refold.executors.judging import judge
 from refold.executors.open_run import OpenRun
 from refold.languages.event_loops import outside_loop, run_coroutine
 from refold.languages.project_context import set_repo_path

@@ -20,6 +20,8 @@ PATIENCE = 0.05
 """Seconds for which shares are kept for workers that are busy."""
 BULK = 32
 """Runs: of fewer no shares are kept."""
+WHOLE = 64
+"""Runs: so many are not halved to share them more evenly."""
 _WEIGHT = 0.5
 """Of the newest measurement, against all before."""
 
@@ -47,7 +49,9 @@ class BatchSizes:
             room = self._room(block, workers)
             if self._keeps_shares(block, slots, workers, now):
                 room = min(room, -(-(block.ready.size + block.running) * slots // workers) - block.running)
-            sizes[number] = min(most, -(-room // max(1, slots))) if room > 0 else 0
+            share = -(-room // max(1, slots))
+            # The halves that are left go to those who then have the least: so none gets more than may begin.
+            sizes[number] = max(0, min(most, share if slots == 1 or share <= WHOLE else -(-share // 2)))
         return tuple(sizes)
 
     def measure(self, block: int, report: Finished, width: int) -> None:

@@ -168,7 +168,7 @@ class PipelineRun:
     @property
     def wants_idle(self) -> bool:
         """Whether it waits for a worker that has nothing to do."""
-        return self.end is None and self._state.wants_idle
+        return self.end is None and not self.cancelling and self._state.wants_idle
 
     def existing(self, block: int) -> dict[Key, int]:
         """The keys of a block's runs that exist now, each with how many items it gave."""

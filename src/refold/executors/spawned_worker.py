@@ -28,7 +28,8 @@ class SpawnedWorker:
         Raises OSError when the system has no descriptors for it. Whether it had a process is known later: where not, it
         `has_ended`, and `refused` or `startup_errors` says why.
         """
-        self._server = server
+        self.server = server
+        """Where it comes from."""
         self._pid: int | None = None
         self._is_over = False
         self.exit_code: int | None = None
@@ -96,7 +97,7 @@ class SpawnedWorker:
     def startup_errors(self) -> str:
         """What was written to stderr before it had a log, by it or by the fork server that failed to make it."""
         said = fork_server.written_to(self._errors)
-        return said if said or self._pid is not None else self._server.startup_errors()
+        return said if said or self._pid is not None else self.server.startup_errors()
 
     def close(self) -> None:
         """Lets go of it; it ends by itself when it notices. Whether it has can still be asked."""
@@ -166,9 +167,8 @@ class Spawner:
 
     def __init__(self) -> None:
         """Starts nothing yet."""
-        self._server: ForkServer | None = None
-        self._older: list[ForkServer] = []
-        """Of surroundings that were others; they have workers yet."""
+        self._servers: dict[ForkServer, list[SpawnedWorker]] = {}
+        """Those that workers have come from that may still be there; the last one is the present one."""
 
     def start(self, name: str, *, cautious: bool = False) -> SpawnedWorker:
         """A new worker. Raises OSError when the system has no process or descriptor for it."""
@@ -176,20 +176,23 @@ class Spawner:
         if not worker.is_ordered:  # the fork server has ended since it was looked at
             worker.close()
             worker = SpawnedWorker(self._fitting(), name, cautious=cautious)
+        self._servers[worker.server].append(worker)
         return worker
 
     def close(self) -> None:
         """All its workers have ended: so do the fork servers."""
-        for server in (self._server, *self._older):
-            if server is not None:
-                server.close()
-        self._server = None
-        self._older.clear()
+        while self._servers:
+            self._servers.popitem()[0].close()
 
     def _fitting(self) -> ForkServer:
-        if self._server is not None and not self._server.fits():
-            self._older.append(self._server)
-            self._server = None
-        if self._server is None:
-            self._server = fork_server.take()
-        return self._server
+        """A fork server of the present surroundings; one of others ends when its workers have."""
+        for server, workers in tuple(self._servers.items()):
+            workers[:] = [worker for worker in workers if not worker.has_ended()]
+            if not workers and not server.fits():
+                del self._servers[server]
+                server.close()
+        present = next(reversed(self._servers), None)
+        if present is None or not present.fits():
+            present = fork_server.take()
+            self._servers[present] = []
+        return present

@@ -167,8 +167,9 @@ class WorkerProcess:
         jobs, current = self.jobs, self.current_batch()
         full = set[BlockKey]()
         for kind, runs in self.wide_runs.items():
-            fair = min(self._widths[kind], runs // 2 if runs >= _MANY else runs)
-            if runs > fair and has_fewer(kind, fair):
+            width = self._widths[kind]
+            fair = width if runs > width else runs // 2 if runs >= _MANY else 0
+            if fair and has_fewer(kind, fair):
                 full.add(kind)
         for held in tuple(self.held.values() if full else self._in_turn.values()):
             if held.recalled or not isinstance(held.batch, Batch):

@@ -1,4 +1,4 @@
-"""What a block's configuration says about how items flow: `buffer`, `rate` and `limit_by` of `configuration.dynamic`."""
+"""What `configuration.dynamic` says about how items flow: `buffer`, `rate` and `limit_by`."""
 
 from __future__ import annotations
 
@@ -87,4 +87,3 @@ def _key(place: Place) -> str:
     if isinstance(place.value, bool | list | dict) or not place.text().strip():
         raise place.unexpected("a key of the items' metadata")
     return place.text()
-

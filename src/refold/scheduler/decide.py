@@ -67,18 +67,13 @@ def decide(state: State, event: Event) -> list[Command]:
             if not state.cancelling:
                 Dispatch(unfolding, event).run()
         case RunsTaken():
-            state.blocks[event.block].ready.take_named(event.runs)
-            for start, stop in event.runs:
-                unfolding.change(state.blocks[event.block], start, stop, Status.INITIAL, Status.QUEUED)
+            _take(unfolding, event)
         case ItemsArrived():
-            block = state.blocks[event.block]
-            unfolding.arrive(block, event)
+            unfolding.arrive(state.blocks[event.block], event)
         case ProducerPaused():
             _pause(state.blocks[event.block], event.run)
         case RunsBegan():
-            bucket = state.blocks[event.block].bucket
-            if bucket is not None:
-                bucket.begin(event.runs, event.at)
+            _begin(state.blocks[event.block], event)
         case RunsFinished():
             _finish_runs(unfolding, event)
         case Folded():
@@ -90,6 +85,19 @@ def decide(state: State, event: Event) -> list[Command]:
     unfolding.drain()
     _finish_if_settled(unfolding)
     return unfolding.commands
+
+
+def _take(unfolding: Unfolding, event: RunsTaken) -> None:
+    block = unfolding.state.blocks[event.block]
+    block.ready.take_named(event.runs)
+    for start, stop in event.runs:
+        unfolding.change(block, start, stop, Status.INITIAL, Status.QUEUED)
+
+
+def _begin(block: BlockState, event: RunsBegan) -> None:
+    if block.bucket is None:
+        raise ProtocolError(f"{block.plan.uuid}: {event!r}, but it has no rate")
+    block.bucket.begin(event.runs, event.at)
 
 
 def _pause(block: BlockState, run: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from refold.engine.batch_sizes import BULK, LARGEST, PATIENCE, BatchSizes
 from refold.ports.executor import Finished
 from refold.scheduler.commands import RunBatch
@@ -36,10 +38,14 @@ class Fan:
         return self.sizes.sizes(slots, self._workers, now)[CHILD]
 
     def hand_out(self, slots: int = 2, now: float = NOW) -> list[int]:
-        """Offers slots once; how many runs each batch has."""
-        sizes = self.sizes.sizes(slots, self._workers, now)
-        commands = decide(self.state, SlotsFree(slots, sizes))
-        return [count(command.runs) for command in commands if isinstance(command, RunBatch)]
+        """Offers slots, which runs that wait do not take, until nothing is handed out; how many runs each batch has."""
+        found: list[int] = []
+        while True:
+            commands = decide(self.state, SlotsFree(slots, self.sizes.sizes(slots, self._workers, now)))
+            batches = [count(command.runs) for command in commands if isinstance(command, RunBatch)]
+            found += batches
+            if not batches or self.state.plan.blocks[CHILD].width == 1:
+                return found
 
     def end(self, start: int, stop: int, seconds: float) -> None:
         """Children are over that took so long each."""
@@ -64,8 +70,20 @@ def test_runs_one_after_the_other_go_out_one_by_one_until_they_are_measured() ->
 def test_runs_that_wait_side_by_side_all_go_out_before_anything_is_measured() -> None:
     fan = Fan(width=50_000)
     fan.give(100_000)
-    assert fan.hand_out() == [50_000, 50_000]
+    assert sum(fan.hand_out()) == 100_000
     assert fan.size() == 0
+
+
+@pytest.mark.parametrize(("children", "under_way"), [(100_000, 50_000), (100_001, 50_001), (150, 75)])
+def test_workers_that_are_given_batches_in_turn_have_about_as_many(children: int, under_way: int) -> None:
+    """Each batch goes to the worker that has the fewest, whatever they had before."""
+    fan = Fan(width=under_way)
+    fan.give(children)
+    workers = [0, 0]
+    for size in fan.hand_out():
+        workers[workers.index(min(workers))] += size
+    assert sum(workers) == children
+    assert max(workers) <= under_way
 
 
 def test_no_more_are_handed_out_than_workers_may_have_under_way() -> None:

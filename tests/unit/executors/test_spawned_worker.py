@@ -133,6 +133,25 @@ def test_a_worker_has_the_surroundings_of_the_moment_when_it_was_started(
     assert before.parent() != red.parent() != elsewhere.parent()
 
 
+def test_a_fork_server_of_former_surroundings_ends_when_its_workers_have(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        monkeypatch.setenv("NUMBER", str(number))
+        worker, _ = start()
+        assert len(fork_servers()) == 1 + (number > 0)
+        if number:
+            continue
+        kept = worker
+    kept.close()
+    worker.close()
+    assert kept.wait(PATIENCE)
+    assert worker.wait(PATIENCE)
+    monkeypatch.setenv("NUMBER", "4")
+    start()
+    assert len(fork_servers()) == 1
+
+
 def test_workers_of_the_same_surroundings_come_from_one_fork_server(start: Start) -> None:
     (_, first), (_, second) = start(), start()
     assert first.parent() == second.parent()

@@ -114,7 +114,7 @@ def check(table: Table, chance: random.Random, *, settles: bool) -> None:
 def test_one_value_holds_up_no_other(limit: int) -> None:
     for seed in range(100):
         chance = random.Random(seed)
-        groups = [(chance.randint(0, 4),) for _ in range(chance.randint(0, 40))]
+        groups: list[tuple[int, ...]] = [(chance.randint(0, 4),) for _ in range(chance.randint(0, 40))]
         check(Table(groups, (limit,)), chance, settles=chance.random() < 0.5)
 
 
