@@ -221,7 +221,7 @@ class LimitedRuns:
             self._leave(key, lane)
         else:
             self._stand(key, lane)
-        self._let_others_go(key)
+            self._let_others_go(key)
 
     def _leave(self, key: _Key, lane: _Lane) -> None:
         """The first run of a lane that was looked at has gone."""
@@ -246,7 +246,7 @@ class LimitedRuns:
         heapq.heappush(heap, (lane.entry, key))
 
     def _let_others_go(self, key: _Key) -> None:
-        """Of each of a lane's groups that is not full the first of the others that wait for it may be looked at."""
+        """A lane took nothing: in each of its groups that is not full, the first lane that waits may be looked at."""
         for at, group in enumerate(key):
             self._let_go(at, group)
 

@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 from refold.engine.pipeline_run import PipelineRun, RunSetup
 from refold.model.block import BlockType, Language
 from refold.model.keys import PipelineUuid, RunId, encode_key
-from refold.ports.executor import Batch, BlockTask, Failure, Finished, FoldBatch, Produced, RunContext, Source
+from refold.ports.executor import (
+    Batch,
+    BlockTask,
+    Failure,
+    Finished,
+    FoldBatch,
+    Produced,
+    Report,
+    RunContext,
+    Source,
+)
 from refold.ports.output_store import ChunkRef
 from refold.ports.run_store import BlockRunRow, NewRun, Owner, RunStatus
 from refold.runs.memory import MemoryRunStore
@@ -63,7 +73,7 @@ class Worker:
     def cancel(self, run: RunId) -> None:
         """Nothing is ever cancelled."""
 
-    def wait(self, timeout: float | None) -> list[Finished | Produced]:
+    def wait(self, timeout: float | None) -> list[Report]:
         raise AssertionError(f"the test tells what happens: {timeout}")
 
     def close_run(self, run: RunId) -> None:
