@@ -144,3 +144,22 @@ def test_runs_that_share_an_executor_come_to_their_rates_beside_each_other() -> 
     check(simulation)
     began = simulation.deeds.begun
     assert began[simulation.runs[1], "child"][-1] < began[simulation.runs[0], "child"][-1]
+
+
+def test_combinations_that_a_retry_keeps_wait_for_no_rate() -> None:
+    """What becomes of a combination is known when it is handed out: there and then it is answered for."""
+    plan = draft_plan(Draft("d", dynamic=True), Draft("e", dynamic=True), Draft("pair", ("d", "e"), rate=1.0))
+    acts: dict[tuple[str, Key], Act] = {("d", ()): Act(items=6), ("e", ()): Act(items=5), ("pair", ()): Act()}
+    simulation = EngineSimulation([Script(plan, fixed=acts)], losses=False)
+
+    def kill_in_the_end() -> None:
+        if len(simulation.completed()) >= 27:
+            raise EngineKilled
+
+    with pytest.raises(EngineKilled):
+        simulation.live(kill_in_the_end)
+    left, before = 32 - len(simulation.completed()), simulation.clock.monotonic()
+    simulation.live()
+    check(simulation)
+    assert left <= 5
+    assert simulation.clock.monotonic() - before <= left + 1
