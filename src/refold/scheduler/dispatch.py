@@ -129,12 +129,16 @@ class Dispatch:
         return True
 
     def _admitted(self, block: BlockState, supply: Supply) -> int:
-        """How many runs of a dynamic block may begin: none while one of them waits for credit."""
+        """How many runs of a dynamic block may begin: none while one of them waits for credit.
+
+        Without room none either, as each could leave an item behind; one, where nothing else leads to reading.
+        """
         if supply.paused:
             self._grant(block, supply)
         if supply.paused:
             return 0
-        return max(1, supply.room().items)
+        room = supply.room().items
+        return room if room > 0 else int(not self._leads_to_reading(block))
 
     def _beginning(self, bucket: Bucket, block: BlockState) -> int:
         """How many runs of a block with a rate may begin; none without a worker that has nothing to do."""

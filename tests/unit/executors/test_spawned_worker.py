@@ -74,7 +74,8 @@ class Start:
 
 def fork_servers() -> list[psutil.Process]:
     """Those of this process; tests that ran before may have left other children."""
-    return [each for each in psutil.Process().children() if "refold.executors.fork_server_process" in each.cmdline()]
+    living = [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
+    return [each for each in living if "refold.executors.fork_server_process" in each.cmdline()]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="descriptors of other processes are seen on Linux alone")
