@@ -159,5 +159,7 @@ def test_no_completed_block_run_is_lost_or_executed_again(loader: str, tmp_path:
 def test_fifty_kills_at_random_moments(loader: str, tmp_path: Path) -> None:
     project = write_project(tmp_path / "project", loader)
     moments = random.Random(11)
-    kept = [kill_and_retry(project, after(moments.uniform(0.1, 2.2))) for _ in range(50)]
+    by_clock = [after(moments.uniform(0.05, 1.0)) for _ in range(25)]
+    by_progress = [having_completed(moments.randint(1, CHILDREN)) for _ in range(25)]
+    kept = [kill_and_retry(project, moment) for moment in (*by_clock, *by_progress)]
     assert sum(0 < count < CHILDREN + 2 for count in kept) >= 10, kept
