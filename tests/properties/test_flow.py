@@ -67,7 +67,7 @@ class Watched(Scheduler):
             self.unread.update(range(self.items, self.items + event.stop - event.start))
             self.items += event.stop - event.start
             budget = self.state.plan.blocks[self.producer].buffer_items
-            self.worst = max(self.worst, len(self.unread) - budget - len(self.producing))
+            self.worst = max(self.worst, len(self.unread) - budget)
         if isinstance(event, RunsFinished) and event.block == self.producer:
             self.producing.difference_update(numbers(event.runs))
         commands = super().decide(event)
