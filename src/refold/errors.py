@@ -93,6 +93,14 @@ class ChildLimitError(BlockError):
     """Raised when a run of a dynamic block gives more items than `max_child_block_runs` admits."""
 
 
+class DatabaseError(BlockError):
+    """Raised when a database refuses a statement, or cannot be reached: its own words, and the statement's place."""
+
+
+class FileStoreError(BlockError):
+    """Raised when a file, or an object of an object store, cannot be read or written."""
+
+
 class StoreError(RefoldError):
     """Raised when a store cannot be read or written: disk full, a damaged file, a database that is gone."""
 

@@ -54,6 +54,7 @@ class BlockTasks:
             configuration=dict(block.configuration),
             inputs=tuple(input_kind(edge) for edge in planned.edges),
             axes=len(planned.axes),
+            upstreams=tuple(self._blocks[edge.upstream].uuid for edge in planned.edges),
             dynamic=planned.dynamic,
             timeout=block.timeout,
             run_tests=block.run_tests,

@@ -14,9 +14,9 @@ from refold.engine.descent import Descent
 from refold.engine.pipeline_run import RunSetup
 from refold.engine.recollection import Recollection
 from refold.errors import BlockFileError, NotFoundError, PipelineError, PlanError, RefoldError
-from refold.languages import require_language
 from refold.languages.python.source import read_source
 from refold.languages.python.source_facts import inspect_source
+from refold.languages.support import require_support
 from refold.model.block import STRATEGIES, Block, BlockType, JsonValue, Language
 from refold.model.keys import BlockUuid, Key, RunId
 from refold.model.pipeline import Pipeline
@@ -55,7 +55,7 @@ def prepare(pipeline: Pipeline) -> PreparedPipeline:
     asynchronous: set[BlockUuid] = set()
     refused: list[PlanError] = []
     for block in (*blocks, *pipeline.callbacks, *pipeline.conditionals):
-        require_language(block.uuid, block.language)
+        require_support(block)
         sources[block.uuid] = source_of(block)
         refused += _unknown_strategy(block, sources[block.uuid])
         refused += _useless_width(block, sources[block.uuid])

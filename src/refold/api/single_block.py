@@ -25,8 +25,8 @@ from refold.errors import BadInputError, BlockError, StoreError
 from refold.executors.capture import LogLine
 from refold.executors.failures import failure_of
 from refold.executors.inline import InlineExecutor
-from refold.languages import require_language
 from refold.languages.event_loops import outside_loop
+from refold.languages.support import require_support
 from refold.model.block import STRATEGIES, Block, BlockType, JsonValue
 from refold.model.keys import BlockRunUuid, BlockUuid, Key, RunId, encode_key
 from refold.model.pipeline import Pipeline
@@ -129,7 +129,7 @@ def prepare_block(pipeline: Pipeline, uuid: str) -> PreparedPipeline:
     folding = (each for each in map(pipeline.block, block.upstream_blocks) if _folds_with_its_file(each))
     attached_blocks = map(pipeline.block, (*block.conditionals, *block.callbacks))
     for needed in (block, *attached_blocks, *folding):
-        require_language(needed.uuid, needed.language)
+        require_support(needed)
         if not needed.file.is_file():
             raise BadInputError(
                 f"the file of block `{needed.uuid}` is missing: {needed.file}",

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from refold.languages.loading import load_block, load_python
 from refold.languages.python.block_file import BlockFile
 from refold.languages.python.block_function import BlockFunction, Callback
 from refold.model.block import BlockType
@@ -18,7 +19,7 @@ class BlockCode:
     def __init__(self, task: BlockTask, context: RunContext) -> None:
         """Loads the block's file and those attached to it. Raises BlockFileError when one cannot be."""
         self._context = context
-        file = self._load(task.source, task.type)
+        file = load_block(task, context)
         skipped = task.type is BlockType.SENSOR and not context.run_sensors
         attached = [self._load(source, BlockType.CONDITIONAL) for source in task.conditions]
         callbacks = [self._load(source, BlockType.CALLBACK) for source in task.callbacks]
@@ -41,14 +42,7 @@ class BlockCode:
         """Whether a run is nothing but a call of the function, which returns at once what the run comes to."""
 
     def _load(self, source: Source, block_type: BlockType) -> BlockFile:
-        return BlockFile.load(
-            source.block,
-            block_type,
-            source.path,
-            source.text,
-            requirements=self._context.requirements,
-            project=self._context.project,
-        )
+        return load_python(source, block_type, self._context.project, self._context.requirements)
 
 
 def _satisfied(*_inputs: object, **_keywords: object) -> bool:

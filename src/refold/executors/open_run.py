@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from refold.errors import BlockFileError, RefoldError
 from refold.executors.block_code import BlockCode
 from refold.executors.capture import LogWriter
-from refold.languages import require_language
 from refold.languages.python.block_function import BlockFunction
 from refold.languages.python.fold_function import load_fold_function
 from refold.model.block import STRATEGIES
@@ -38,7 +37,6 @@ class OpenRun:
         found = self._code.get(task.number)
         if found is None:
             try:
-                require_language(task.block, task.language)
                 found = BlockCode(task, self.context)
             except RefoldError as error:
                 found = error

@@ -106,6 +106,8 @@ class BlockTask:
     axes: int
     """How many axes its runs have."""
     dynamic: bool
+    upstreams: tuple[BlockUuid, ...] = ()
+    """Their uuids, in order."""
     timeout: float | None = None
     run_tests: bool = True
     conditional: bool = True

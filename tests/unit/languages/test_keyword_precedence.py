@@ -3,13 +3,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-import pytest
-
-from refold.errors import PipelineError
-from refold.languages import language_supported, require_language
 from refold.languages.keywords import RESERVED, merge_keywords
-from refold.model.block import Language
-from refold.model.keys import BlockUuid
 
 
 def test_variables_win_over_built_ins() -> None:
@@ -42,15 +36,3 @@ def test_what_was_given_is_left_as_it_was() -> None:
     builtins: dict[str, object] = {"env": "dev", "context": "mine"}
     merge_keywords(builtins, {"env": "prod"}, [{"a": 1}], {"block_uuid": "b"})
     assert builtins == {"env": "dev", "context": "mine"}
-
-
-def test_python_blocks_can_run() -> None:
-    assert language_supported(Language.PYTHON)
-    require_language(BlockUuid("clean"), Language.PYTHON)
-
-
-@pytest.mark.parametrize("language", [Language.SQL, Language.R])
-def test_another_language_is_refused_with_those_that_run(language: Language) -> None:
-    assert not language_supported(language)
-    with pytest.raises(PipelineError, match=rf"block `clean` is written in {language.value}; .*: python"):
-        require_language(BlockUuid("clean"), language)

@@ -1,0 +1,74 @@
+"""A connection to a database, as a port: three adapters stand behind it, and one suite tests them all.
+
+Rows go in and out as Arrow tables. A connection has one transaction at a time: the first statement begins it, `commit`
+and `rollback` end it. It is used by one thread at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from refold.io.statement import Statement
+from refold.io.table_name import TableName
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Connection(Protocol):
+    """A session with a database. Whatever it raises of a database's own accord is a DatabaseError."""
+
+    @property
+    def name(self) -> str:
+        """The kind of database, for messages: `PostgreSQL`, `DuckDB`."""
+
+    def quoted(self, identifier: str) -> str:
+        """The identifier as a statement writes it, whatever characters it has."""
+
+    def query(self, statement: Statement) -> pa.Table | None:
+        """Runs one statement; the rows that it gives, None for one that gives none.
+
+        Types are the nearest that Arrow has: exact numbers are decimals, JSON and what else has no Arrow type is text.
+        """
+
+    def stage(self, name: str, rows: pa.Table) -> None:
+        """Lets statements read these rows under this name, which nothing else sees, until `unstage`: a temporary table,
+        on DuckDB the Arrow table itself. A relation of that name from before is replaced."""
+
+    def unstage(self, name: str) -> None:
+        """Takes the name back."""
+
+    def columns(self, table: TableName) -> Mapping[str, str] | None:
+        """The table's columns and their types, in order and as the database writes them; None where it is not there."""
+
+    def create(self, table: TableName, rows: pa.Table) -> None:
+        """Makes the table, with the columns of the rows, and fills it. The table must not be there.
+
+        Where the database cannot take a new table back, a failure leaves none.
+        """
+
+    def replace(self, table: TableName, rows: pa.Table) -> None:
+        """As `create`, in the place of the table that may be there; who reads meanwhile sees all of the old or all of
+        the new one. Where the database cannot take a new table back, it is there at once."""
+
+    def update_from(self, table: TableName, staged: str, keys: tuple[str, ...], columns: tuple[str, ...]) -> None:
+        """In rows of the table that agree with a staged row in the keys, sets these columns to what the staged has."""
+
+    def create_schema(self, schema: str) -> None:
+        """Makes the schema unless it is there."""
+
+    def lock_for_writing(self, table: TableName) -> None:
+        """Keeps others from writing the table until the transaction ends; does nothing where no two could write."""
+
+    def commit(self) -> None:
+        """Ends the transaction; what it did is there to stay."""
+
+    def rollback(self) -> None:
+        """Ends the transaction; what it did is undone, as far as the database can."""
+
+    def interrupt(self) -> None:
+        """Asks the database to give up what it is doing. May be called from another thread, or a signal handler."""
+
+    def close(self) -> None:
+        """Ends the session."""

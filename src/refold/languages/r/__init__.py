@@ -1,0 +1,1 @@
+"""R blocks: a file with a function, called in a process of R."""
