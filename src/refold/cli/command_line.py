@@ -1,6 +1,7 @@
 """From the words of a command line to the call of a command; commands are loaded when they are called.
 
 A table names the commands, so that `refold run` loads nothing of `refold trace`, and `refold --help` nothing of either.
+Commands that are about the same thing stand in a group, under a word of its own: `refold secrets set`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import NoReturn
+from typing import NoReturn, TypeAlias, TypeVar
 
 from refold.cli.endings import BAD_INPUT, Exit, answer_ctrl_c, exit_code_of, note
 from refold.cli.parameters import add_parameters, takes_optional_argument
@@ -36,6 +37,20 @@ class Command:
         return load(self.place)
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Commands under a word that they share: `refold WORD COMMAND`."""
+
+    summary: str
+    """What they are about, in a line."""
+    commands: Mapping[str, Command]
+    """By their second word, in the order in which the help lists them."""
+
+
+Commands: TypeAlias = "Mapping[str, Command | Group]"
+"""Commands and groups of them, by their first word, in the order in which the help lists them."""
+
+
 def load(place: str) -> Callable[..., None]:
     """The function at `module:function`: what few commands need is loaded by those."""
     module, _, function = place.partition(":")
@@ -46,7 +61,7 @@ def load(place: str) -> Callable[..., None]:
 class CommandLine:
     """A program with commands."""
 
-    def __init__(self, program: str, summary: str, commands: Mapping[str, Command]) -> None:
+    def __init__(self, program: str, summary: str, commands: Commands) -> None:
         self.program = program
         self.summary = summary
         self.commands = commands
@@ -55,51 +70,90 @@ class CommandLine:
         """Runs the command that the words ask for: its exit code."""
         return exit_code_of(lambda: self._run(words))
 
+    def every(self) -> Mapping[str, Command]:
+        """All commands by their words, those of groups by both: `secrets set`."""
+        found: dict[str, Command] = {}
+        for word, each in self.commands.items():
+            if isinstance(each, Group):
+                found |= {f"{word} {second}": command for second, command in each.commands.items()}
+            else:
+                found[word] = each
+        return found
+
     def _run(self, words: Sequence[str]) -> None:
-        if not words or words[0] in _HELP:
-            print(self.help())
-            if not words:
-                raise Exit(BAD_INPUT)
-        elif words[0] == "--version":
+        if words and words[0] == "--version":
             from importlib.metadata import version  # slow to load, and seldom asked for
 
             print(f"{self.program} {version('refold')}")
-        else:
-            self._call(words[0], words[1:])
+        elif self._is_told(self.help, words):
+            word, *rest = words
+            found = _named(self.program, word, self.commands)
+            if not isinstance(found, Group):
+                self._call(word, found, rest)
+            elif self._is_told(lambda: self._group_help(word, found), rest):
+                second, *more = rest
+                self._call(f"{word} {second}", _named(f"{self.program} {word}", second, found.commands), more)
 
-    def _call(self, name: str, words: Sequence[str]) -> None:
-        found = self.commands.get(name)
-        if found is None:
-            what = "option" if name.startswith("-") else "command"
-            self._refuse(f"there is no {what} `{name}`", suggestion(name, self.commands, "commands"))
+    @staticmethod
+    def _is_told(help_text: Callable[[], str], words: Sequence[str]) -> bool:
+        """Whether the words say which command; where they do not, or ask for help, the help is printed."""
+        if words and words[0] not in _HELP:
+            return True
+        print(help_text())
+        if not words:
+            raise Exit(BAD_INPUT)
+        return False
+
+    def _call(self, name: str, found: Command, words: Sequence[str]) -> None:
         command = found.load()
         # What is loaded by now stays: looking through it again and again would be much of the collector's work.
         gc.freeze()
         gc.enable()
         answer_ctrl_c()
-        command(**self.read(name, command, words))
+        command(**self.read(name, command, words, ignores_more=found.ignores_more))
 
-    def read(self, name: str, command: Callable[..., None], words: Sequence[str]) -> dict[str, object]:
-        """The command's arguments. Raises Exit when the words ask for help, or are not what it takes."""
+    def read(
+        self, name: str, command: Callable[..., None], words: Sequence[str], *, ignores_more: bool = False
+    ) -> dict[str, object]:
+        """The arguments of a command of this name. Raises Exit when the words ask for help, or are not what it takes.
+
+        With `ignores_more` words that it does not take are passed over.
+        """
         parser = _Parser(f"{self.program} {name}", command.__doc__)
         add_parameters(parser, command)
         read = parser.parse_known_intermixed_args if takes_optional_argument(command) else parser.parse_known_args
         given, unknown = read(list(words))
-        if unknown and not (name in self.commands and self.commands[name].ignores_more):
+        if unknown and not ignores_more:
             parser.error(f"it takes no {', '.join(unknown)}")
         return vars(given)
 
     def help(self) -> str:
         """What the program does, and its commands."""
-        width = max(map(len, self.commands))
-        lines = [f"usage: {self.program} COMMAND ...", "", self.summary, "", "commands:"]
-        lines += [f"  {name:<{width}}  {command.summary}" for name, command in self.commands.items()]
-        lines += ["", "options:", "  --version   Print the version.", "  -h, --help  Print this."]
-        return "\n".join([*lines, "", f"`{self.program} COMMAND --help` says what a command takes."])
+        options = ["", "options:", "  --version   Print the version.", "  -h, --help  Print this."]
+        return _help_text(self.program, self.summary, self.commands, options)
 
-    def _refuse(self, what: str, fix: str) -> NoReturn:
-        note(f"error: {what}\n  {fix}\n  `{self.program} --help` lists the commands.")
+    def _group_help(self, word: str, group: Group) -> str:
+        return _help_text(f"{self.program} {word}", group.summary, group.commands, [])
+
+
+def _help_text(program: str, summary: str, commands: Commands, options: Sequence[str]) -> str:
+    width = max(map(len, commands))
+    lines = [f"usage: {program} COMMAND ...", "", summary, "", "commands:"]
+    lines += [f"  {name:<{width}}  {command.summary}" for name, command in commands.items()]
+    return "\n".join([*lines, *options, "", f"`{program} COMMAND --help` says what a command takes."])
+
+
+_Found = TypeVar("_Found", bound="Command | Group")
+
+
+def _named(program: str, word: str, commands: Mapping[str, _Found]) -> _Found:
+    found = commands.get(word)
+    if found is None:
+        what = "option" if word.startswith("-") else "command"
+        fix = suggestion(word, commands, "commands")
+        note(f"error: there is no {what} `{word}`\n  {fix}\n  `{program} --help` lists the commands.")
         raise Exit(BAD_INPUT)
+    return found
 
 
 class _Formatter(argparse.HelpFormatter):

@@ -23,6 +23,11 @@ class Connection(Protocol):
     def name(self) -> str:
         """The kind of database, for messages: `PostgreSQL`, `DuckDB`."""
 
+    @property
+    def casts(self) -> bool:
+        """Whether `INSERT .. SELECT` from staged rows must cast them to the types of the table's columns (PostgreSQL,
+        DuckDB: true); false where the database does that by itself."""
+
     def quoted(self, identifier: str) -> str:
         """The identifier as a statement writes it, whatever characters it has."""
 

@@ -27,6 +27,7 @@ class DuckDbConnection:
     """As `refold.io.connection.Connection`."""
 
     name = "DuckDB"
+    casts = True
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
