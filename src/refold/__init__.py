@@ -15,6 +15,9 @@ _HOMES = {
     "Pipeline": "refold.api.pipeline",
     "PipelineType": "refold.model.pipeline_metadata",
     "Project": "refold.model.project",
+    "check_status": "refold.api.run_status",
+    "trigger_pipeline": "refold.api.triggering",
+    "trigger_pipeline_async": "refold.api.triggering",
     **dict.fromkeys(
         ("callback", "condition", "custom", "data_exporter", "data_loader", "sensor", "test", "transformer"),
         "refold.languages.python.decorators",
@@ -27,6 +30,7 @@ __all__ = [
     "Project",
     "__version__",
     "callback",
+    "check_status",
     "condition",
     "custom",
     "data_exporter",
@@ -34,6 +38,8 @@ __all__ = [
     "sensor",
     "test",
     "transformer",
+    "trigger_pipeline",
+    "trigger_pipeline_async",
 ]
 
 

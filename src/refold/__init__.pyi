@@ -1,4 +1,7 @@
 from refold.api.pipeline import Pipeline as Pipeline
+from refold.api.run_status import check_status as check_status
+from refold.api.triggering import trigger_pipeline as trigger_pipeline
+from refold.api.triggering import trigger_pipeline_async as trigger_pipeline_async
 from refold.languages.python.decorators import callback as callback
 from refold.languages.python.decorators import condition as condition
 from refold.languages.python.decorators import custom as custom

@@ -45,6 +45,10 @@ class PipelineRunError(RefoldError):
     """Raised when a pipeline run that Python code asked for (`execute_sync`) has not completed."""
 
 
+class PipelineRunTimeoutError(PipelineRunError):
+    """Raised when a pipeline run that was waited for is not over in time (`poll_timeout`): it goes on."""
+
+
 class BlockError(RefoldError):
     """Raised when a block run fails for a reason that Refold found: the failure of that block run alone."""
 

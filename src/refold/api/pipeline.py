@@ -7,11 +7,10 @@ import threading
 import warnings
 from collections.abc import Mapping
 
-from refold.api.reading import RunReader
+from refold.api.run_failure import not_completed
 from refold.api.running import RunOptions, run_pipeline
-from refold.api.wiring import ExecutorKind, open_project_store
+from refold.api.wiring import ExecutorKind
 from refold.engine.pipeline_run import PipelineRun
-from refold.errors import PipelineRunError
 from refold.languages.event_loops import outside_loop
 from refold.model.block import JsonValue
 from refold.model.pipeline import Pipeline as PipelineModel
@@ -19,7 +18,6 @@ from refold.ports.run_store import RunRecord, RunStatus
 
 _WITHOUT_EFFECT = frozenset({"analyze_outputs", "build_block_output_stdout", "from_notebook", "progress_bar", "retry"})
 """What Mage's callers pass, and what changes nothing here."""
-_SHOWN = 5
 
 
 class Pipeline(PipelineModel):
@@ -78,21 +76,7 @@ class Pipeline(PipelineModel):
     def _checked(self, record: RunRecord) -> RunRecord:
         if record.status is RunStatus.COMPLETED:
             return record
-        reader = RunReader(self.project, record, open_project_store(self.project))
-        try:
-            failures = reader.failures()
-        finally:
-            reader.close()
-        lines = [f"the pipeline `{self.uuid}` {'was cancelled' if record.status is RunStatus.CANCELLED else 'failed'}"]
-        for failure in failures:
-            some = ", ".join(failure.block_runs[:_SHOWN])
-            more = failure.count - min(len(failure.block_runs), _SHOWN)
-            lines.append(f"  {some}{f' and {more} more' if more > 0 else ''}: {failure.error}")
-        raise PipelineRunError(
-            "\n".join(lines),
-            where=f"run {record.id}",
-            fix=f"`refold show {record.id}` tells more, `refold retry {record.id}` runs what is incomplete.",
-        )
+        raise not_completed(self.project, record)
 
 
 def _options(

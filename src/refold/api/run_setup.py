@@ -150,6 +150,7 @@ def make_context(
         mage_outputs=project.feature("mage_outputs"),
         requirements=tuple(requirements_for(project, pipeline)),
         durable=is_durable(project),
+        expressions=frozenset(pipeline.variables.keys() - variables.keys()),
     )
 
 

@@ -92,7 +92,7 @@ def run_pipeline(pipeline: Pipeline, options: RunOptions | None = None, observer
         new = NewRun(run, project, pipeline.uuid, now, options.variables, options.as_json(), blocks)
         context = make_context(prepared, run, options.variables, now, options.run_tests, options.run_sensors)
         make_run_folder(context)
-        return _drive(store, prepared, make_setup(prepared, context), options, clock, observer, new)
+        return drive_run(store, prepared, make_setup(prepared, context), options, clock, observer, new)
     finally:
         store.close()
 
@@ -136,7 +136,7 @@ def retry_run(
     named = tuple(labels.uuid(*each) for each in block_runs)
     request = RetryRequest(from_block, named, tuple(sorted(changed_blocks(prepared, record))))
     write_retry_record(context.run_folder, record, store, labels, request)
-    return _drive(store, prepared, setup, options, SystemClock(), observer)
+    return drive_run(store, prepared, setup, options, SystemClock(), observer)
 
 
 def _has_failures(record: RunRecord) -> bool:
@@ -194,7 +194,7 @@ def request_cancel(store: RunStore, record: RunRecord) -> bool:
     return True
 
 
-def _drive(
+def drive_run(
     store: RunStore,
     prepared: PreparedPipeline,
     setup: RunSetup,

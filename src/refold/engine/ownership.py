@@ -20,6 +20,12 @@ def this_process() -> Owner:
     return Owner(socket.gethostname(), os.getpid(), created)
 
 
+def process_of(pid: int) -> Owner | None:
+    """The owner that leases of a process on this host name; None where there is none, or it has ended."""
+    created = _created_at(pid)
+    return None if created is None else Owner(socket.gethostname(), pid, created)
+
+
 def is_alive(owner: Owner) -> bool | None:
     """Whether an engine's process is still there; None where it cannot be known: on another host."""
     if owner.host != socket.gethostname():

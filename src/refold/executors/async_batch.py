@@ -6,11 +6,11 @@ import time
 from collections.abc import Awaitable, Coroutine
 from contextlib import nullcontext
 from contextvars import Context
-from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from refold.executors.block_call import Call
 from refold.executors.block_code import BlockCode
+from refold.executors.caller import Caller
 from refold.executors.capture import set_speaker
 from refold.executors.execution import Execution
 from refold.executors.interrupts import Cancelled, Overdue
@@ -38,7 +38,7 @@ class AsyncBatch(WideBatch):
         self._interruptions = (asyncio.CancelledError, Cancelled)
         self._function, self._signature = code.main.function, code.main.signature
         self._mage_outputs = execution.run.context.mage_outputs
-        self._uuid = execution.inputs.uuid
+        self._inputs = execution.inputs
         self._arguments = execution.inputs.arguments
         self._bare = code.plain and execution.on_begin is None
 
@@ -49,7 +49,7 @@ class AsyncBatch(WideBatch):
         """A run that is nothing but a call: tens of thousands may be under way, so there is little of it."""
         started = time.time()
         try:
-            set_speaker(partial(self._uuid, position))
+            set_speaker(Caller(self._inputs, position))
             arguments, _ = bind(self._signature, self._arguments(position), _NO_KEYWORDS, self._mage_outputs)
             returned = await cast("Awaitable[object]", self._function(*arguments))
             refuse_generator(returned)
@@ -67,7 +67,7 @@ class AsyncBatch(WideBatch):
         call: Call | None = None
         limit: asyncio.Timeout | None = None
         try:
-            set_speaker(partial(self._uuid, position))
+            set_speaker(Caller(self._inputs, position))
             call = self.execution.make_call(self.code, position)
             async with nullcontext() if call.deadline is None else asyncio.timeout(call.time_left()) as limit:
                 outcome, output = await self._judged(call)

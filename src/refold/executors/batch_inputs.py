@@ -24,7 +24,10 @@ class BatchInputs:
     def __init__(self, opened: OpenRun, task: BlockTask, batch: Batch, folds: Folds) -> None:
         self.current = 0
         """The run that is being executed, where they are executed one after the other."""
-        self._context = opened.context
+        self.context = self._context = opened.context
+        self.batch_id = batch.id
+        self.counts: dict[tuple[int, str], Iterator[int]] = {}
+        """By position and what it does: how often each run has done it (`Caller.ordinal`)."""
         self._task = task
         self._batch = batch
         self._names = [[_NamePart(opened.store, part) for part in parts] for parts in batch.names]

@@ -11,6 +11,7 @@ from refold.errors import BlockTimeoutError, RefoldError, StoreError
 from refold.executors.bare_runs import BareRuns
 from refold.executors.block_call import Call
 from refold.executors.block_code import BlockCode, make_importable
+from refold.executors.caller import Caller
 from refold.executors.capture import Capture, LogWriter, execute_child
 from refold.executors.cursor import FOLDING, IDLE, LOADING, PutCursor
 from refold.executors.execution import Execution
@@ -80,6 +81,10 @@ class BatchRunner:
     def flush_wide(self) -> None:
         """Publishes what is known of runs that are over, of batches of which many are under way at once."""
         self._wide.flush()
+
+    def waits_for(self, batch: int) -> bool:
+        """Whether the main thread does nothing but wait for a batch on the loop."""
+        return self._wide.waits_for(batch)
 
     @property
     def is_busy_aside(self) -> bool:
@@ -226,7 +231,7 @@ class BatchRunner:
         self._reporter.handed_back(execution.take_back(), Outcome.CANCELLED)
 
     def _run_bare(self, execution: Execution, code: BlockCode) -> None:
-        execute_child(execution.inputs.current_uuid, self.capture)
+        execute_child(Caller(execution.inputs), self.capture)
         unbegun = BareRuns(execution, code, self._reporter, self._interrupts, self._fail).run(self._put_cursor)
         self._reporter.handed_back(unbegun, Outcome.CANCELLED)
 
@@ -234,7 +239,7 @@ class BatchRunner:
         """Does the work of one run; what it raises ends the run, never the worker: `sys.exit` included."""
         started = time.time()
         self._put_cursor(execution.batch.id, position, time.monotonic())
-        execute_child(partial(execution.inputs.uuid, position), self.capture)
+        execute_child(Caller(execution.inputs, position), self.capture)
         try:
             work()
         except BaseException as error:

@@ -315,6 +315,12 @@ class _Bytes(io.RawIOBase):
 _REDIRECTION = _Redirection()
 
 
+def speaking() -> BlockRunName | None:
+    """Whose output is kept in this context and thread; None: nobody's."""
+    whose = _REDIRECTION.whose()
+    return None if whose is None else whose[0]
+
+
 def execute_child(speaker: BlockRunName | None, listener: Capture) -> None:
     """The one child that this process executes from now on speaks, in this thread and in those that it starts."""
     _speaker.set(speaker)

@@ -25,6 +25,8 @@ class Crew:
         self.maximum = max(1, maximum)
         self.minimum = min(minimum, self.maximum)
         self.workers: list[WorkerProcess] = []
+        self.lends = False
+        """Whether slots of workers that wait were ever others': those come back."""
         self._leaving: list[WorkerProcess] = []
         self._idle_seconds = idle_seconds
         self._names = (f"{os.urandom(3).hex()}-{number}" for number in count(1))
@@ -37,7 +39,31 @@ class Crew:
     @property
     def unborn(self) -> int:
         """How many workers could be started."""
-        return max(0, self.maximum - len(self.workers))
+        return max(0, self.maximum - self.present)
+
+    @property
+    def present(self) -> int:
+        """How many workers have a slot: all but those that wait for something outside, where others have theirs."""
+        return len(self.workers) - (self.away if self.lends else 0)
+
+    @property
+    def away(self) -> int:
+        """How many workers wait whose slots are others'."""
+        return sum(worker.is_away for worker in self.workers)
+
+    def lend(self, worker: WorkerProcess) -> None:
+        """It waits: another may have its slot until it goes on."""
+        self.lends = worker.is_lent = True
+
+    def room(self) -> int | None:
+        """How many workers more may begin something; None: as many as have nothing to do.
+
+        One that has waited goes on at once. Where there are then too many, none begins anything until enough have
+        ended.
+        """
+        if not self.lends or self.present <= self.maximum:
+            return None
+        return max(0, self.maximum - sum(worker.jobs > 0 and not worker.is_away for worker in self.workers))
 
     @property
     def is_working(self) -> bool:
@@ -102,12 +128,17 @@ class Crew:
             elif self.is_swollen(worker):
                 self._usual[worker.code] = worker.kept
                 self.retire(worker)
-            elif len(self.workers) > self.minimum and now - worker.idle_since > self._idle_seconds:
+            elif self._is_too_many(now - worker.idle_since):
                 self.retire(worker)
         for worker in tuple(self._leaving):
             if worker.process.has_ended():
                 self._leaving.remove(worker)
                 self._past_seconds += now - worker.started_at
+
+    def _is_too_many(self, idle: float) -> bool:
+        """Whether a worker that had nothing to do for so many seconds is to go."""
+        too_many = self.lends and self.present > self.maximum
+        return too_many or (len(self.workers) > self.minimum and idle > self._idle_seconds)
 
     def is_swollen(self, worker: WorkerProcess) -> bool:
         """Whether it keeps much more memory than those before it: what all come to keep, their blocks need."""

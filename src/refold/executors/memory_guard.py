@@ -28,6 +28,8 @@ _LOOKS = (0.01, 1.0)
 """Seconds from one look to the next, at least and at most."""
 _AFTER_A_STOP = 0.1
 """Seconds that the system is given to take back the memory of one that was stopped."""
+_ANOTHER = 64 * 2**20
+"""Bytes that are to be left where a worker is started in the place of one that waits."""
 _FRESH = 0.02
 """Seconds for which a look is good enough to admit a batch."""
 
@@ -90,6 +92,11 @@ class MemoryGuard:
         room = self._look(workers)
         return batch.width if room is None else self.admission.width(block, batch.width, max(0, room.without_swap))
 
+    def has_room(self, workers: Sequence[WorkerProcess]) -> bool:
+        """Whether one more worker may be there beside these, some of which wait, and keep what they have."""
+        room = self._look(workers)
+        return room is None or room.without_swap >= min(_ANOTHER, room.total // _SHARE)
+
     def whom_to_stop(self, workers: Sequence[WorkerProcess]) -> tuple[WorkerProcess, OutOfMemoryError] | None:
         """The worker that must be stopped now, and why; None while there is enough."""
         now = self._monotonic()
@@ -112,7 +119,9 @@ class MemoryGuard:
 
     def _largest(self, workers: Sequence[WorkerProcess], room: Room) -> tuple[WorkerProcess, OutOfMemoryError] | None:
         """Of those that make a difference: rather one that holds nothing, or else one that is at work."""
-        standings = [Standing(worker.beyond(), bool(worker.held), worker.load > 0) for worker in workers]
+        standings = [
+            Standing(worker.beyond(), bool(worker.held), worker.load > 0 and not worker.is_away) for worker in workers
+        ]
         number = to_stop(standings)
         if number is None:
             return None

@@ -73,6 +73,14 @@ class KeptMessage:
     """What it had then."""
 
 
+@dataclass(frozen=True, slots=True)
+class WaitMessage:
+    """From a worker: what its main thread is on waits for something outside of the pool, or goes on."""
+
+    batch: int
+    waits: bool
+
+
 class Said(Enum):
     """Words without more."""
 
@@ -98,4 +106,4 @@ ToWorker = (
     | EagerMessage
     | Said
 )
-FromWorker = list[Report] | KeptMessage | Said
+FromWorker = list[Report] | KeptMessage | WaitMessage | Said

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from refold.errors import BlockFileError, RefoldError
 from refold.executors.block_code import BlockCode
 from refold.executors.capture import LogWriter
+from refold.io.secrets import conceal_secrets_of
+from refold.languages.configuration import filled_configuration, filled_variables
 from refold.languages.python.block_function import BlockFunction
 from refold.languages.python.fold_function import load_fold_function
-from refold.model.block import STRATEGIES
+from refold.model.block import STRATEGIES, JsonValue
 from refold.model.keys import BlockUuid
 from refold.ports.executor import BlockTask, Folding, RunContext, Source
 from refold.ports.output_store import ChunkBuilder, OutputStore
@@ -31,13 +34,33 @@ class OpenRun:
     _builders: int = 0
     _code: dict[int, BlockCode | RefoldError] = field(default_factory=dict)
     _fold_functions: dict[tuple[BlockUuid, str], BlockFunction | RefoldError] = field(default_factory=dict)
+    _variables: Mapping[str, JsonValue] | None = None
+    _configurations: dict[int, Mapping[str, JsonValue]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Nothing that this process prints, logs or reports shows the project's secrets from now on."""
+        conceal_secrets_of(self.context.project)
+
+    def variables(self) -> Mapping[str, JsonValue]:
+        """Those of the run, their expressions filled in. Raises PipelineError for one that cannot be."""
+        if self._variables is None:
+            self._variables = filled_variables(self.context)
+        return self._variables
+
+    def configuration(self, task: BlockTask) -> Mapping[str, JsonValue]:
+        """The block's, its expressions filled in. Raises PipelineError for one that cannot be."""
+        found = self._configurations.get(task.number)
+        if found is None:
+            found = self._configurations[task.number] = filled_configuration(task, self.context, self.variables())
+        return found
 
     def code(self, task: BlockTask) -> BlockCode | RefoldError:
         """The block's code, loaded once; or why it cannot be, which is so for all its runs."""
         found = self._code.get(task.number)
         if found is None:
             try:
-                found = BlockCode(task, self.context)
+                filled = replace(task, configuration=self.configuration(task))
+                found = BlockCode(filled, replace(self.context, variables=self.variables()))
             except RefoldError as error:
                 found = error
             except BaseException as error:  # KeyboardInterrupt and the like end the block's runs, never the worker

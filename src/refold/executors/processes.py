@@ -39,6 +39,8 @@ CANCEL_GRACE = 5.0
 """Seconds after a cancel when a worker that has not stopped is killed."""
 WARM = 2
 """How many workers are started at once for a run that unfolds, before its items are there."""
+MOST_AWAY = 256
+"""How many workers may wait while others have their slots."""
 _VAIN = 5
 """After how many workers in a row that died of no child and without a word no more are started."""
 _NOT_MODULES = frozenset({"__pycache__", "node_modules", "venv", "env", "results"})
@@ -114,7 +116,8 @@ class ProcessExecutor:
         if self._chances.are_due:
             return 0
         free = sum(max(0, self._depth(worker) - worker.jobs) for worker in self._crew.workers)
-        return max(0, self._crew.unborn + free - len(self._held_back))
+        room = self._crew.room()
+        return max(0, self._crew.unborn + (free if room is None else min(free, room)) - len(self._held_back))
 
     def idle(self, run: RunId) -> int:
         """How many workers would begin a batch of this run at once; where none would, one more is started."""
@@ -183,6 +186,7 @@ class ProcessExecutor:
         self._listen(self._patience(timeout))
         self._kill_overdue()
         self._save_memory()
+        self._lend_slots()
         self._crew.shrink(time.monotonic())
         self._go_on()
         reports, self._ready = self._ready, []
@@ -208,6 +212,8 @@ class ProcessExecutor:
 
     def _depth(self, worker: WorkerProcess) -> int:
         """How many batches a worker may have at a time."""
+        if worker.waits:
+            return 0
         if (worker.worn or self._crew.is_swollen(worker)) and not worker.holds_paused:
             return 0
         return 2 if worker.jobs and worker.will_be_free_soon() else 1
@@ -231,10 +237,10 @@ class ProcessExecutor:
             best.say(self._runs[run])
         return best
 
-    def _preference(self, worker: WorkerProcess) -> tuple[bool, int, int, bool, bool]:
+    def _preference(self, worker: WorkerProcess) -> tuple[bool, bool, int, int, bool, bool]:
         """Who is given something first: the least is the best."""
         jobs, aside = worker.jobs, worker.wide_runs.total()
-        return self._depth(worker) <= jobs, jobs, aside, not worker.ready, worker.holds_paused
+        return worker.waits, self._depth(worker) <= jobs, jobs, aside, not worker.ready, worker.holds_paused
 
     def _start(self, run: RunId) -> WorkerProcess:
         return self._crew.start(self._code[run], cautious=self._cautious)
@@ -345,6 +351,14 @@ class ProcessExecutor:
             worker.kill(reason)
             if not worker.held:
                 self._crew.retire(worker)
+
+    def _lend_slots(self) -> None:
+        """Gives slots of workers that wait for something outside to others, as long as there is memory for those."""
+        for worker in self._crew.workers:
+            if worker.waits and not worker.is_lent:
+                if self._crew.away >= MOST_AWAY or not self._guard.has_room(self._crew.workers):
+                    return
+                self._crew.lend(worker)
 
     def _bury(self, worker: WorkerProcess) -> list[Report]:
         """A worker is gone."""

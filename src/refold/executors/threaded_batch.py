@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from refold.executors.block_call import Call
 from refold.executors.block_code import BlockCode
+from refold.executors.caller import Caller
 from refold.executors.capture import set_speaker
 from refold.executors.execution import Execution
 from refold.executors.interrupts import Cancelled, Interrupts, Overdue
@@ -71,8 +72,9 @@ class Threads:
 class _Attempt:
     """One run on a thread, which the thread and the loop both may be the first to report."""
 
-    def __init__(self, started: float, finished: asyncio.Future[None]) -> None:
+    def __init__(self, started: float, finished: asyncio.Future[None], caller: Caller) -> None:
         self.started = started
+        self.caller = caller
         self.finished = finished
         """The thread is through with it."""
         self.call: Call | None = None
@@ -112,8 +114,9 @@ class ThreadedBatch(WideBatch):
         import asyncio
 
         loop = asyncio.get_running_loop()
-        attempt = _Attempt(time.time(), loop.create_future())
-        set_speaker(partial(self._read, partial(self.execution.inputs.uuid, position)))
+        caller = Caller(self.execution.inputs, position, self._read)
+        attempt = _Attempt(time.time(), loop.create_future(), caller)
+        set_speaker(attempt.caller)
         try:
             self._threads.start(partial(copy_context().run, self._execute, position, attempt, loop))
         except RuntimeError as error:  # the system has no thread left
@@ -134,6 +137,7 @@ class ThreadedBatch(WideBatch):
 
         awaited = attempt.finished
         if attempt.claim():
+            attempt.caller.give_up(reason)
             self._on_stuck(1)
             awaited.add_done_callback(lambda _finished: self._on_stuck(-1))
             awaited = self._on_thread(partial(self._end, attempt.call, position, attempt.started, reason))

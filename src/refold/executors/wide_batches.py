@@ -114,6 +114,11 @@ class WideBatches:
         """Whether something is under way that the main thread does not wait for."""
         return self.aside and bool(self._taken)
 
+    def waits_for(self, batch: int) -> bool:
+        """Whether who has called `take` waits for this batch."""
+        waited_for = self._waited_for
+        return waited_for is not None and waited_for.execution.batch.id == batch
+
     def take(self, execution: Execution, code: BlockCode, *, wait: bool) -> None:
         """Executes a batch: begins with it where there is a thread for the loop and nobody is to `wait`; otherwise all
         of it is over afterwards."""

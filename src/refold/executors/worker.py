@@ -17,7 +17,7 @@ import signal
 import threading
 import time
 import traceback
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -26,6 +26,7 @@ from types import FrameType
 from typing import cast
 
 from refold.executors.batch_runner import BatchRunner
+from refold.executors.caller import tell_waits
 from refold.executors.channel import Channel
 from refold.executors.cursor import IDLE, Cursor
 from refold.executors.failures import CANCELLED_FOLD
@@ -42,6 +43,7 @@ from refold.executors.messages import (
     RecallMessage,
     Said,
     ToWorker,
+    WaitMessage,
 )
 from refold.executors.own_memory import OwnMemory, give_back
 from refold.executors.reporter import Reporter
@@ -66,8 +68,11 @@ class Worker:
         self._process = os.getpid()
         self._name = name
         self._send_lock = threading.Lock()
-        self._heard: SimpleQueue[ToWorker | None] = SimpleQueue()
-        """What the engine said, not yet answered; None: results begin to wait."""
+        self._heard: SimpleQueue[ToWorker | WaitMessage | None] = SimpleQueue()
+        """What the engine said, not yet answered; None: results begin to wait. What the engine is to hear of waits:
+        said from here, it cannot be torn by a signal."""
+        self._waits: Counter[int] = Counter()
+        """By batch: how many waits for something outside are under way."""
         self._memory = OwnMemory(self._give_back)
         self._is_at_job = False
         """Whether the main thread executes something."""
@@ -90,6 +95,7 @@ class Worker:
         self._interrupts.install()
         threading.Thread(target=partial(vital, self._read, self.blame_nobody), name="reader", daemon=True).start()
         threading.Thread(target=partial(vital, self._listen, self.blame_nobody), name="listener", daemon=True).start()
+        tell_waits(self._give_way)
         self._say(KeptMessage(0, self._memory.first))
         self._say(Said.READY)
         with self._runner.capture.installed():
@@ -117,6 +123,15 @@ class Worker:
         with self._wake:
             self._jobs.append(Said.REST)
             self._wake.notify()
+
+    def _give_way(self, batch: int, waits: bool) -> None:
+        """What a batch waits for is outside: tells the engine where nothing else goes on in the main thread."""
+        if threading.current_thread() is not threading.main_thread() and not self._runner.waits_for(batch):
+            return
+        before = self._waits[batch]
+        self._waits[batch] += 1 if waits else -1
+        if (before > 0) != (self._waits[batch] > 0):
+            self._heard.put(WaitMessage(batch, waits))
 
     def _give_back(self) -> None:
         self._runner.drop_cached()
@@ -197,7 +212,9 @@ class Worker:
             except Empty:
                 self._reporter.flush()
                 continue
-            if message is not None:
+            if isinstance(message, WaitMessage):
+                self._say(message)
+            elif message is not None:
                 self._hear(message)
 
     def _hear(self, message: ToWorker) -> None:

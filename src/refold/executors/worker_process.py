@@ -27,6 +27,7 @@ from refold.executors.messages import (
     OpenRunMessage,
     Said,
     ToWorker,
+    WaitMessage,
 )
 from refold.executors.paces import Paces
 from refold.executors.spawned_worker import Spawner
@@ -68,6 +69,10 @@ class WorkerProcess:
         """Bytes that it has more than when it began though it has given back what it can."""
         self.killed_for: RefoldError | None = None
         """Why the pool killed it."""
+        self.is_lent = False
+        """Whether another worker has its slot while it waits."""
+        self._waiting: int | None = None
+        """The batch that its main thread waits in."""
         self._cautious = cautious
         self._widths: dict[BlockKey, int] = {}
         """How many runs of those blocks it may have under way."""
@@ -107,6 +112,16 @@ class WorkerProcess:
     def jobs(self) -> int:
         """How many of them its main thread has something to do for: the rest of what it holds needs no slot."""
         return sum(held.active for held in self._in_turn.values())
+
+    @property
+    def waits(self) -> bool:
+        """Whether its main thread only waits for something outside of the pool: it needs no slot."""
+        return self._waiting is not None and self._waiting in self.held
+
+    @property
+    def is_away(self) -> bool:
+        """Whether it waits, and another worker has its slot."""
+        return self.is_lent and self.waits
 
     @property
     def holds_paused(self) -> bool:
@@ -218,6 +233,8 @@ class WorkerProcess:
                     self._started()
                 elif isinstance(message, KeptMessage):
                     self.kept, self._first_memory = message.memory, message.first
+                elif isinstance(message, WaitMessage):
+                    self._waiting, self.is_lent = message.batch if message.waits else None, False
                 else:
                     reports += [report for report in message if self._note(report)]
         except (EOFError, OSError):

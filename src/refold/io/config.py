@@ -6,22 +6,20 @@ in place only after the YAML around it has been read: a password may hold `#`, `
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from refold.errors import ProjectError, RefoldError
+from refold.errors import BadInputError, ProjectError
 from refold.io.config_keys import flatten, other_spelling
+from refold.io.expressions import fill_in, holds_expressions, make_environment
+from refold.io.masking import conceal_settings
+from refold.io.template_functions import TemplateFunction, template_functions
 from refold.languages.project_context import get_repo_path
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
-TemplateFunction = Callable[..., object]
-"""A function that the file may call, such as `env_var`."""
+from refold.model.yaml_file import YamlFile
 
 _NOT_PROFILES = frozenset({"version"})
 
@@ -37,14 +35,18 @@ class ConfigFileLoader:
     ) -> None:
         """Reads the file, the current project's io_config.yaml where no path is given.
 
-        `functions` are what its expressions may call besides `env_var`. Raises ProjectError when the file is not there,
-        cannot be rendered or is not YAML, and when it has no such profile.
+        `functions` are what its expressions may call besides those of `refold.io.template_functions`. An environment
+        variable that is not set is None: a profile may tell of databases that nobody asks for. Passwords that the
+        profile holds are concealed: no print, log or error shows them from then on.
+
+        Raises ProjectError when the file is not there, cannot be rendered or is not YAML, when it has no such profile,
+        and for an expression of the profile whose function has nothing to give, such as a secret that is not there.
         """
         self.path = Path(filepath) if filepath is not None else Path(get_repo_path()) / "io_config.yaml"
         self.profile = profile
-        self._values = flatten(
-            _profile(_read(self.path, {"env_var": _env_var, **(functions or {})}), profile, self.path)
-        )
+        known = {**template_functions({}, _project_of(self.path)), "env_var": _env_var, **(functions or {})}
+        self._values = flatten(_read(self.path, profile, known))
+        conceal_settings(self._values)
 
     def __getitem__(self, key: str) -> object:
         """The value of the key, None where there is none."""
@@ -70,24 +72,18 @@ def _env_var(name: str, default: str | None = None) -> str | None:
     return os.environ.get(name, default)
 
 
-def _profile(document: Mapping[str, object], profile: str, path: Path) -> Mapping[str, object]:
-    profiles = [name for name in document if name not in _NOT_PROFILES]
-    if profile not in profiles:
-        listed = ", ".join(f"`{name}`" for name in profiles)
-        raise ProjectError(
-            f"has no profile `{profile}`; " + (f"its profiles: {listed}" if listed else "it has no profiles at all"),
-            where=str(path),
-            fix="Name one of its profiles, or add this one.",
-        )
-    found = document[profile]
-    if found is None:
-        return {}
-    if not isinstance(found, dict):
-        raise ProjectError(f"profile `{profile}` is not a mapping of keys to values", where=str(path))
-    return {str(key): value for key, value in found.items()}
+def _project_of(path: Path) -> Path:
+    """Whose secrets the file may name: its own folder's, else those of the current project."""
+    folder = path.absolute().parent
+    if (folder / "metadata.yaml").is_file():
+        return folder
+    try:
+        return Path(get_repo_path())
+    except ProjectError:
+        return folder
 
 
-def _read(path: Path, functions: Mapping[str, TemplateFunction]) -> Mapping[str, object]:
+def _read(path: Path, profile: str, functions: Mapping[str, TemplateFunction]) -> dict[str, object]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -99,44 +95,80 @@ def _read(path: Path, functions: Mapping[str, TemplateFunction]) -> Mapping[str,
     except (OSError, UnicodeDecodeError) as error:
         raise ProjectError(f"cannot be read: {error}", where=str(path)) from error
     expressions = _Expressions()
-    document = expressions.fill(_load_yaml(_render(text, functions, expressions, path), path))
-    if document is None:
+    rendered = _render(text, functions, expressions, path) if holds_expressions(text) else text
+    file = YamlFile.parse(path, rendered, ProjectError)
+    return _filled(expressions, file, _profile(file, profile))
+
+
+def _profile(file: YamlFile, profile: str) -> dict[str, object]:
+    profiles = [name for name in file.value if name not in _NOT_PROFILES]
+    if profile not in profiles:
+        listed = ", ".join(f"`{name}`" for name in profiles)
+        raise ProjectError(
+            f"has no profile `{profile}`; " + (f"its profiles: {listed}" if listed else "it has no profiles at all"),
+            where=str(file.path),
+            fix="Name one of its profiles, or add this one.",
+        )
+    found = file.value[profile]
+    if found is None:
         return {}
-    if not isinstance(document, dict):
-        raise ProjectError("is not a mapping of profiles", where=str(path))
-    return {str(key): value for key, value in document.items()}
+    if not isinstance(found, dict):
+        raise ProjectError(f"profile `{profile}` is not a mapping of keys to values", where=str(file.path))
+    return {profile: found}
+
+
+def _filled(expressions: _Expressions, file: YamlFile, profile: Mapping[str, object]) -> dict[str, object]:
+    """The profile's keys with what expressions give. Raises ProjectError, with key and line, where one has failed."""
+    filled: dict[str, object] = {}
+    for name, values in profile.items():
+        assert isinstance(values, dict)
+        for key, value in values.items():
+            try:
+                filled[str(expressions.fill(key))] = expressions.fill(value)
+            except BadInputError as error:
+                raise ProjectError(
+                    f"`{key}`: {error.message}", where=f"{file.path}:{file.line([name, key])}", fix=error.fix
+                ) from error
+    return filled
 
 
 class _Expressions:
     """Stands in for what template expressions give until the YAML has been read.
 
     A stand-in is a whole number: where it stands alone and unquoted YAML reads a number, and the value is then read as
-    YAML would read it (a port becomes an int, JSON a dict); quoted or within other text the value is text.
+    YAML would read it (a port becomes an int, JSON a dict); quoted or within other text the value is text. What has
+    failed is told where it is filled in: another profile's secrets need not be there.
     """
 
     def __init__(self) -> None:
         self._start = secrets.randbits(128) | 1 << 128
-        self._values: dict[int, str] = {}
+        self._values: dict[int, str | BadInputError] = {}
 
     def stand_in(self, value: object) -> str:
         """The text to render in place of the value; nothing for None, as YAML has it."""
         if value is None:
             return ""
         number = self._start + len(self._values)
-        self._values[number] = str(value)
+        self._values[number] = value if isinstance(value, BadInputError) else str(value)
         return str(number)
 
     def fill(self, node: object) -> object:
-        """The document with the values in place."""
+        """The document with the values in place. Raises BadInputError for what has failed."""
         if isinstance(node, dict):
             return {self.fill(key): self.fill(value) for key, value in node.items()}
         if isinstance(node, list):
             return [self.fill(value) for value in node]
         if isinstance(node, int) and node in self._values:
-            return _plain(self._values[node])
+            return _plain(self._value(node))
         if isinstance(node, str) and self._values:
             return re.sub(r"\d{39,}", self._text, node)
         return node
+
+    def _value(self, number: int) -> str:
+        value = self._values[number]
+        if isinstance(value, BadInputError):
+            raise value
+        return value
 
     def _text(self, digits: re.Match[str]) -> str:
         # Expressions side by side render as one long number.
@@ -144,67 +176,35 @@ class _Expressions:
         text = digits[0]
         parts: list[str] = []
         while text:
-            known = self._values.get(int(text[:width])) if len(text) >= width else None
-            parts.append(text[0] if known is None else known)
-            text = text[1 if known is None else width :]
+            known = len(text) >= width and int(text[:width]) in self._values
+            parts.append(self._value(int(text[:width])) if known else text[0])
+            text = text[width if known else 1 :]
         return "".join(parts)
 
 
-def _plain(text: str) -> object:
-    """What YAML reads an unquoted value as, where that is a number, a truth value or JSON; else the text as it is."""
-    from ruamel.yaml.error import YAMLError
+_NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,300})(?P<fraction>\.[0-9]+)?(?P<exponent>[eE][-+]?[0-9]{1,3})?")
+_WORDS: Mapping[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
-    try:
-        value = _yaml(text)
-    except YAMLError:
+
+def _plain(text: str) -> object:
+    """What an unquoted value means where it is a number, a truth value or JSON; else the text as it is."""
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    number = _NUMBER.fullmatch(text)
+    if number is not None:
+        return float(text) if number["fraction"] or number["exponent"] else int(text)
+    if text.lstrip()[:1] not in {"{", "["}:
         return text
-    if isinstance(value, (bool, int, float)) or value is None:
-        return value
-    return value if isinstance(value, (dict, list)) and text.lstrip()[:1] in {"{", "["} else text
+    try:
+        value: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return value
 
 
 def _render(text: str, functions: Mapping[str, TemplateFunction], expressions: _Expressions, path: Path) -> str:
-    from jinja2 import TemplateSyntaxError
-
-    environment = _environment(functions, expressions)
     try:
-        return environment.from_string(text).render()
-    except TemplateSyntaxError as error:
-        raise ProjectError(f"template error: {error.message}", where=f"{path}:{error.lineno}") from error
-    except RefoldError:
-        raise
-    except Exception as error:  # what the functions raise, and what the template makes of them
-        known = ", ".join(f"`{name}`" for name in functions)
-        raise ProjectError(f"template error: {error}", where=str(path), fix=f"Expressions may call {known}.") from error
-
-
-def _environment(functions: Mapping[str, TemplateFunction], expressions: _Expressions) -> Environment:
-    from jinja2 import StrictUndefined
-    from jinja2.sandbox import SandboxedEnvironment
-
-    def finalize(value: object) -> object:
-        # An undefined name must still fail where it is rendered.
-        return value if isinstance(value, StrictUndefined) else expressions.stand_in(value)
-
-    environment = SandboxedEnvironment(undefined=StrictUndefined, finalize=finalize, autoescape=False)
-    environment.globals.update(functions)
-    return environment
-
-
-def _load_yaml(text: str, path: Path) -> object:
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-    try:
-        return _yaml(text)
-    except YAMLError as error:
-        mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
-        problem = error.problem if isinstance(error, MarkedYAMLError) else str(error)
-        where = str(path) if mark is None else f"{path}:{mark.line + 1}"
-        raise ProjectError(f"is not YAML that can be read: {problem}", where=where) from error
-
-
-def _yaml(text: str) -> object:
-    from ruamel.yaml import YAML
-
-    loaded: object = YAML(typ="safe", pure=True).load(text)
-    return loaded
+        return fill_in(make_environment(functions, expressions.stand_in), text)
+    except BadInputError as error:
+        where = str(path) if error.where is None else f"{path}:{error.where}"
+        raise ProjectError(error.message, where=where, fix=error.fix) from error

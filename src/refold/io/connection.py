@@ -39,7 +39,8 @@ class Connection(Protocol):
 
     def stage(self, name: str, rows: pa.Table) -> None:
         """Lets statements read these rows under this name, which nothing else sees, until `unstage`: a temporary table,
-        on DuckDB the Arrow table itself. A relation of that name from before is replaced."""
+        on DuckDB the Arrow table itself. A relation that was staged under that name before is replaced. A rollback may
+        take it too."""
 
     def unstage(self, name: str) -> None:
         """Takes the name back."""
@@ -64,7 +65,9 @@ class Connection(Protocol):
         """Makes the schema unless it is there."""
 
     def lock_for_writing(self, table: TableName) -> None:
-        """Keeps others from writing the table until the transaction ends; does nothing where no two could write."""
+        """Keeps others from writing the table, or from making it where it is not there, until the transaction ends.
+
+        What others committed before is seen afterwards. Does nothing where no two could write."""
 
     def commit(self) -> None:
         """Ends the transaction; what it did is there to stay."""
@@ -74,6 +77,10 @@ class Connection(Protocol):
 
     def interrupt(self) -> None:
         """Asks the database to give up what it is doing. May be called from another thread, or a signal handler."""
+
+    def reset(self) -> None:
+        """Makes the session as good as new, for another block run: what is not committed is undone, and of temporary
+        tables, settings and locks nothing is left. Raises DatabaseError where the connection is broken."""
 
     def close(self) -> None:
         """Ends the session."""

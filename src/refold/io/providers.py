@@ -23,9 +23,11 @@ class Provider:
     connect: Callable[[ConfigFileLoader | None], Connection]
     """Makes a connection with a profile of io_config.yaml; None: with no settings at all."""
     other_words: tuple[str, ...] = ()
+    pooled: bool = True
+    """Whether connections are kept for the next block run; not where one costs nothing, or keeps others out."""
 
 
-_PROVIDERS = (Provider("duckdb", "DuckDB", connect_duckdb),)
+_PROVIDERS = (Provider("duckdb", "DuckDB", connect_duckdb, pooled=False),)
 EMBEDDED = _PROVIDERS[0]
 
 

@@ -23,7 +23,7 @@ has none.
 
 def outside_loop(work: Callable[[], _T]) -> _T:
     """What `work` returns: called in this thread, or in one of its own while an event loop runs in this one."""
-    if not _loop_is_running():
+    if not loop_is_running():
         return work()
     with ThreadPoolExecutor(1, "refold") as thread:
         return thread.submit(work).result()
@@ -66,7 +66,8 @@ async def stepped_here(steps: Steps[_T]) -> _T:
         return cast("_T", over.value)
 
 
-def _loop_is_running() -> bool:
+def loop_is_running() -> bool:
+    """Whether an event loop runs in this thread."""
     if "asyncio" not in sys.modules:
         return False
     import asyncio

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from refold.errors import PipelineError
 from refold.languages.python.decorators import ROLE_OF_TYPE
+from refold.languages.r.function_name import require_r
 from refold.languages.sql.settings import SqlSettings
 from refold.model.block import Block, BlockType, Language
 
@@ -35,3 +36,5 @@ def require_support(block: Block) -> None:
         )
     if block.language is Language.SQL:
         SqlSettings.read(block.configuration, block.type, where=f"block `{block.uuid}`, configuration")
+    if block.language is Language.R:
+        require_r(block)

@@ -50,6 +50,9 @@ class RunContext:
     """Files that a missing import is to be added to or installed from."""
     durable: bool = False
     """Whether every chunk is forced to the disk (`durability: power`)."""
+    expressions: frozenset[str] = frozenset()
+    """Names of the variables whose expressions are filled in when a block runs: those of the pipeline's file. Values
+    that were given for the run are data, whoever gave them."""
 
 
 class InputKind(Enum):

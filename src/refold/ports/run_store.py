@@ -311,6 +311,11 @@ class RunStore(Protocol):
     ) -> Iterator[RunRecord]:
         """Runs, newest first."""
 
+    def runs_between(
+        self, project: str | None, pipeline: PipelineUuid, earliest: float, latest: float
+    ) -> Iterator[RunRecord]:
+        """Runs of a pipeline that were created in this time, its ends included, newest first; found by an index."""
+
     def block_runs(
         self, run: RunId, block: BlockUuid | None = None, statuses: Collection[Status] | None = None
     ) -> Iterator[BlockRunRow]:

@@ -165,6 +165,13 @@ class MemoryRunStore:
         )
         return islice(wanted, limit)
 
+    def runs_between(
+        self, project: str | None, pipeline: PipelineUuid, earliest: float, latest: float
+    ) -> Iterator[RunRecord]:
+        """Runs of a pipeline that were created in this time, newest first."""
+        records = self.list_runs(project, pipeline)
+        return (record for record in records if earliest <= record.created_at <= latest)
+
     def block_runs(
         self, run: RunId, block: BlockUuid | None = None, statuses: Collection[Status] | None = None
     ) -> Iterator[BlockRunRow]:

@@ -160,6 +160,16 @@ class SqlRunStore:
             for row in reading.stream(sql, parameters):
                 yield _record(row, reading.fetch(statements.BLOCK_SNAPSHOTS, row[:1]))
 
+    def runs_between(
+        self, project: str | None, pipeline: PipelineUuid, earliest: float, latest: float
+    ) -> Iterator[RunRecord]:
+        """Runs of a pipeline that were created in this time, newest first."""
+        within = (pipeline, earliest, latest)
+        sql = statements.RUNS_BETWEEN if project is None else statements.RUNS_OF_PROJECT_BETWEEN
+        with self._database.reading() as reading:
+            for row in reading.stream(sql, within if project is None else (project, *within)):
+                yield _record(row, reading.fetch(statements.BLOCK_SNAPSHOTS, row[:1]))
+
     def block_runs(
         self, run: RunId, block: BlockUuid | None = None, statuses: Collection[Status] | None = None
     ) -> Iterator[BlockRunRow]:

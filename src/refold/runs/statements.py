@@ -28,6 +28,10 @@ VALUES (?, ?, ?, ?, ?, 0, ?, ?, '{}') ON CONFLICT (id) DO NOTHING
 RUN_NUMBER = "SELECT number FROM run WHERE id = ?"
 GET_RUN = f"SELECT {', '.join(RUN_COLUMNS)} FROM run WHERE id = ?"
 
+_BETWEEN = "pipeline_uuid = ? AND created_at BETWEEN ? AND ? ORDER BY created_at DESC, id DESC"
+RUNS_BETWEEN = f"SELECT {', '.join(RUN_COLUMNS)} FROM run WHERE {_BETWEEN}"
+RUNS_OF_PROJECT_BETWEEN = f"SELECT {', '.join(RUN_COLUMNS)} FROM run WHERE project = ? AND {_BETWEEN}"
+
 ACQUIRE = """
 UPDATE run SET lease_token = lease_token + 1, lease_owner = ?, lease_expires_at = ?,
   status = 'running', started_at = ?, completed_at = NULL

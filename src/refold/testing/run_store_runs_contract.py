@@ -108,6 +108,19 @@ class RunsContract(StoreUnderTest):
         [record] = store.list_runs("p", PipelineUuid("one"), limit=5)
         assert record == store.get(RunId("p-one"))
 
+    def test_runs_of_a_pipeline_are_found_by_when_they_were_created(self, store: RunStore) -> None:
+        for number in range(5):
+            store.create(new_run(f"run-{number}", created_at=float(number)))
+        here, pipeline = store.get(RunId("run-0")).project, store.get(RunId("run-0")).pipeline_uuid
+        store.create(replace(new_run("elsewhere", created_at=2.0), project="elsewhere"))
+        store.create(replace(new_run("other", created_at=2.0), pipeline_uuid=PipelineUuid("other")))
+        found = [record.id for record in store.runs_between(here, pipeline, 1.0, 3.0)]
+        assert found == ["run-3", "run-2", "run-1"]
+        anywhere = [record.id for record in store.runs_between(None, pipeline, 2.0, 2.0)]
+        assert anywhere == ["run-2", "elsewhere"]
+        [record] = store.runs_between(here, pipeline, 3.5, 9.0)
+        assert record == store.get(RunId("run-4"))
+
     def test_a_deleted_run_leaves_nothing_and_others_stay(self, store: RunStore, lease: Lease) -> None:
         gone = new_run()
         store.create(gone)

@@ -192,10 +192,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("default:\n  A: [1\n", r"io_config.yaml:"),
-        ("default:\n  A: 1\n  A: 2\n", "duplicate key"),
-        ("- a\n", "not a mapping of profiles"),
+        ("default:\n  A: 1\n  A: 2\n", "the key `A` is there twice"),
+        ("- a\n", "must hold keys and values"),
         ("default: 5\n", "profile `default` is not a mapping"),
-        ("default:\n  A: !!python/object/apply:os.system ['true']\n", "could not determine a constructor"),
+        ("default:\n  A: !!python/object/apply:os.system ['true']\n", "the tag `!!python/object/apply:os.system` is not allowed"),
         ("default:\n  A: {{ nowhere('x') }}\n", "'nowhere' is undefined"),
         ("default:\n  A: {{ nowhere }}\n", "'nowhere' is undefined"),
         ("default:\n  A: {{ env_var() }}\n", "template error"),

@@ -1,13 +1,26 @@
-"""An R block's file, loaded: a function that R calls."""
+"""An R block's file, loaded: a function that R calls.
+
+The file is loaded once in each process of R, of which there is one, or one for each thread that runs the block.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Mapping, Sequence
 
-from refold.errors import BlockFileError
+from refold.errors import BlockError, BlockFileError
 from refold.languages.python.block_function import BlockFunction, Callback
 from refold.languages.python.called import called_with_inputs
+from refold.languages.r.answers import loaded, result
+from refold.languages.r.function_name import function_name
+from refold.languages.r.process import RProcess
+from refold.languages.r.to_r import argument, variables
+from refold.languages.r.xdr_writer import Pieces, character, listed
 from refold.ports.executor import BlockTask, RunContext
+
+_GRACE = 1.0
+"""Seconds after its timeout when R is killed by the thread that waits for it, if nobody has interrupted that one."""
 
 
 class RFile:
@@ -19,8 +32,73 @@ class RFile:
 
     def __init__(self, task: BlockTask, context: RunContext) -> None:
         self._task = task
-        self._context = context
+        self._folder = context.project
+        self._path = task.source.path
+        self._name = function_name(task.type)
+        self._lock = threading.Lock()
+        self._idle: list[RProcess] = []
+        """Processes that wait for a run."""
+        self._takes: int | None = None
+        """How many arguments the function takes; None: any number, or not known yet."""
+        self._broken: BlockFileError | None = None
+        """Why the file cannot be loaded, which is so for all runs."""
         self.main = called_with_inputs(task.block, len(task.inputs), self._run)
 
-    def _run(self, *_inputs: object, **_keywords: object) -> object:
-        raise BlockFileError("Rscript is not there", where=str(self._task.source.path))
+    def _run(self, *inputs: object, **keywords: object) -> object:
+        timeout = self._task.timeout
+        deadline = None if timeout is None else time.monotonic() + timeout + _GRACE
+        names = self._task.upstreams or [f"input {number}" for number in range(1, len(inputs) + 1)]
+        given = [argument(value, f"what `{name}` gives") for name, value in zip(names, inputs, strict=True)]
+        request = self._request(given, keywords)
+        process = self._take(deadline)
+        try:
+            self._check_count(len(given))
+            answer = process.ask(request, deadline)
+        except TimeoutError:
+            raise BlockError(f"R was killed: it ran longer than the timeout of {timeout:g} seconds") from None
+        finally:
+            self._give_back(process)
+        return result(answer, self._path)
+
+    def _request(self, given: Sequence[Pieces], keywords: Mapping[str, object]) -> Pieces:
+        return listed([character(["run"]), character([self._name]), listed(given), variables(keywords)])
+
+    def _take(self, deadline: float | None) -> RProcess:
+        """A process that has loaded the file. Raises BlockFileError when it cannot be loaded."""
+        if self._broken is not None:
+            raise self._broken.with_traceback(None)
+        with self._lock:
+            while self._idle:
+                process = self._idle.pop()
+                if process.usable:
+                    return process
+                process.close()
+        process = RProcess(self._folder)
+        source = self._task.source
+        words = [character([word]) for word in ("load", str(source.path), source.text, self._name)]
+        try:
+            self._takes = loaded(process.ask(listed(words), deadline), self._path, self._name)
+        except BlockFileError as error:
+            self._broken = error
+            process.close()
+            raise
+        except BaseException:
+            process.close()
+            raise
+        return process
+
+    def _give_back(self, process: RProcess) -> None:
+        if process.usable:
+            with self._lock:
+                self._idle.append(process)
+        else:
+            process.close()
+
+    def _check_count(self, given: int) -> None:
+        if self._takes is not None and given > self._takes:
+            raise BlockError(
+                f"`{self._name}` takes {self._takes} argument{'' if self._takes == 1 else 's'}, and {given} would have "
+                "been passed: one for each upstream block",
+                where=str(self._path),
+                fix="Give the function one parameter for each, or add `...`.",
+            )

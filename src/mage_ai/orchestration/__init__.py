@@ -1,0 +1,1 @@
+"""Import paths of runs: starting them, and asking for them."""

@@ -1,0 +1,115 @@
+"""Secrets, by name: from the environment, where whatever starts Refold can put them, and from the project's own store.
+
+`REFOLD_SECRET_<name>` goes before the store, so that a deployment can give its own; a variable that only happens to
+have the secret's name comes after it. Whatever is read is concealed from then on: no print, log or error shows it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+from refold.errors import ProjectError
+from refold.io.masking import conceal
+from refold.io.secret_key import VARIABLE
+from refold.io.secret_store import SecretStore
+from refold.languages.project_context import get_repo_path
+
+PREFIX = "REFOLD_SECRET_"
+
+
+def get_secret_value(
+    name: str, *, suppress_warning: bool = False, environment: Mapping[str, str] | None = None, **_scope: object
+) -> str | None:
+    """The secret of this name, of the current project; None, with a warning, where there is none.
+
+    It is looked for in the environment variables `REFOLD_SECRET_<name>` and the same in upper case with `_` for all but
+    letters and digits, then among the secrets that the project keeps (`refold secrets set`), then in the environment
+    variable `<name>`: `api-key` is `REFOLD_SECRET_api-key`, `REFOLD_SECRET_API_KEY`, the project's `api-key`, or
+    `api-key`. Where Mage's callers say to what a secret belongs (`repo_name`, `entity`, `pipeline_uuid`), nothing
+    changes. `environment` takes the environment's place in tests.
+
+    Raises ProjectError where the project keeps the secret and it cannot be decrypted.
+    """
+    found = find_secret(name, _current_project(), os.environ if environment is None else environment)
+    if found is None and not suppress_warning:
+        warnings.warn(
+            f"there is no secret `{name}`: {where_it_could_be(name)}",
+            UserWarning,
+            stacklevel=2,
+        )
+    return found
+
+
+def find_secret(name: str, project: Path | None, environment: Mapping[str, str] | None = None) -> str | None:
+    """The same of this project; None where there is none. Raises ProjectError."""
+    variables = os.environ if environment is None else environment
+    found = variables.get(PREFIX + name, variables.get(_shouted(name)))
+    if found is None and project is not None:
+        store = SecretStore(project)
+        found = store.get(name) if store.exists() else None
+    if found is None:
+        found = variables.get(name)
+    conceal(found)
+    return found
+
+
+def where_it_could_be(name: str) -> str:
+    """Where a secret that is nowhere would have been found."""
+    return f"the project keeps none, and neither {_shouted(name)} nor {name} is set in the environment"
+
+
+def secrets_of(project: Path) -> dict[str, str]:
+    """All secrets that can be known beforehand: those that the project keeps, under those of the environment.
+
+    The latter go by what their variable says after `REFOLD_SECRET_`. Raises ProjectError.
+    """
+    store = SecretStore(project)
+    kept = store.values() if store.exists() else {}
+    given = {name[len(PREFIX) :]: value for name, value in os.environ.items() if name.startswith(PREFIX) and value}
+    return {**kept, **given}
+
+
+def conceal_secrets_of(project: Path) -> None:
+    """From now on this process shows none of the project's secrets.
+
+    Those that cannot be read, for want of their key say, cannot be shown either: whoever asks for one is told why.
+    """
+    conceal(*(value for name, value in os.environ.items() if name.startswith(PREFIX) or name == VARIABLE))
+    store = SecretStore(project)
+    if not store.exists():
+        return
+    try:
+        conceal(*store.values().values())
+    except ProjectError:
+        for each in _readable(store):
+            conceal(each)
+
+
+def _readable(store: SecretStore) -> list[str | None]:
+    """The values of a damaged file, as far as they can be had."""
+    found: list[str | None] = []
+    try:
+        names = [each.name for each in store.list()]
+    except ProjectError:
+        return []
+    for name in names:
+        try:
+            found.append(store.get(name))
+        except ProjectError:
+            continue
+    return found
+
+
+def _current_project() -> Path | None:
+    try:
+        return Path(get_repo_path())
+    except ProjectError:
+        return None
+
+
+def _shouted(name: str) -> str:
+    return PREFIX + re.sub(r"[^A-Z0-9]", "_", name.upper())

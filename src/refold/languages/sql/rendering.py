@@ -1,0 +1,209 @@
+"""A SQL block's file as a template: what its expressions give is kept apart from the text around them.
+
+An expression leaves a mark in the text, which nobody can foresee, and its value in a list: so whatever a value says, it
+cannot change the statement. What the template itself puts together (a macro, `{% set x %}...{% endset %}`) is text of
+the statement, with the marks of the values in it.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import traceback
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
+
+from refold.errors import BlockFileError, RefoldError
+from refold.io.sql_text import HOLE
+from refold.languages.sql.filters import sql_filters
+from refold.languages.sql.lambdas import without_lambdas
+from refold.model.suggestion import near
+
+if TYPE_CHECKING:
+    from jinja2 import Environment, nodes
+    from jinja2.runtime import Context
+
+_VALUES = "\0values"
+"""Under which a template's context has the list of the values of a rendering."""
+
+
+class SqlFragment(str):
+    """Text that the template has put together: part of the statement, not a value."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, parts: Iterable[str]) -> SqlFragment:
+        """The parts in one."""
+        return cls("".join(parts))
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedText:
+    """What a template gave, but for the values."""
+
+    text: str
+    """With a `HOLE` for each value."""
+    holes: tuple[int, ...] = ()
+    """Which value belongs into each hole."""
+    places: tuple[tuple[int, int], ...] = ()
+    """Where in the text, in rising order, a piece of the file begins, and in which of its lines."""
+
+    def line(self, position: int) -> int:
+        """The line of the file that wrote this position of the text, as near as it is known."""
+        found = bisect_right(self.places, position, key=lambda place: place[0]) - 1
+        start, line = self.places[found] if found >= 0 else (0, 1)
+        return line + self.text.count("\n", start, position)
+
+
+class SqlTemplate:
+    """A template, parsed once and rendered for each run."""
+
+    def __init__(self, text: str, path: str) -> None:
+        """Parses it. Raises BlockFileError, with the line, where it is none."""
+        from jinja2 import TemplateSyntaxError
+
+        self._path = path
+        self._secret = secrets.token_hex(16)
+        self._marks = re.compile(rf"\x02{self._secret}(?:(\d+)|@(\d+))\x03")
+        self._split = lru_cache(maxsize=256)(self._split_text)
+        prepared, lambdas = without_lambdas(text, path)
+        environment = _environment(self._finalize)
+        try:
+            tree = environment.parse(prepared, filename=path)
+            self._accept(tree)
+            code = environment.compile(tree, filename=path)
+        except TemplateSyntaxError as error:
+            raise BlockFileError(f"template error: {error.message}", where=f"{path}:{error.lineno}") from error
+        names = environment.make_globals(dict(lambdas))
+        self._template = environment.template_class.from_code(environment, code, names)
+
+    def render(self, names: Mapping[str, object]) -> tuple[RenderedText, list[object]]:
+        """The text, and the values of its holes. As long as it is remembered, the same text is the same object.
+
+        Raises BlockFileError, with the line, for a name that there is not; what the functions called in it raise.
+        """
+        from jinja2 import UndefinedError
+        from jinja2.exceptions import SecurityError
+
+        values: list[object] = []
+        try:
+            text = self._template.render({**names, _VALUES: values})
+        except RefoldError as error:
+            error.where = error.where or self._where(error)
+            raise
+        except UndefinedError as error:
+            raise self._undefined(error, names) from None
+        except SecurityError as error:
+            raise BlockFileError(f"template error: {error}", where=self._where(error)) from None
+        except Exception as error:
+            error.add_note(f"in the template, {self._where(error)}")
+            raise
+        return self._split(text), values
+
+    def _finalize(self, context: Context, value: object) -> str:
+        """What an expression leaves in the text."""
+        from jinja2 import Undefined
+
+        if isinstance(value, SqlFragment):
+            return value
+        if isinstance(value, Undefined):
+            str(value)  # raises: the name is not there
+        if isinstance(value, str) and self._secret in value.lower():
+            # It was made of the statement's text. Where lines begin may be left out of it, values may not.
+            value = self._marks.sub(lambda mark: mark[0] if mark[2] is None else "", value)
+            if self._secret in value.lower():
+                raise BlockFileError(
+                    "text of a macro or of `{% set %}` that holds values is part of the statement: it cannot be "
+                    "changed, joined or filtered",
+                    fix="Write it as it is, `{{ name }}`, and filter the values inside it.",
+                )
+        values = cast("list[object]", context.parent[_VALUES])
+        values.append(value)
+        return f"\x02{self._secret}{len(values) - 1}\x03"
+
+    def _split_text(self, text: str) -> RenderedText:
+        parts: list[str] = []
+        holes: list[int] = []
+        places: list[tuple[int, int]] = []
+        at = length = 0
+        for mark in self._marks.finditer(text):
+            parts.append(text[at : mark.start()])
+            length += mark.start() - at
+            at = mark.end()
+            if mark[2] is not None:
+                places.append((length, int(mark[2])))
+            else:
+                holes.append(int(mark[1]))
+                parts.append(HOLE)
+                length += 1
+        return RenderedText("".join((*parts, text[at:])), tuple(holes), tuple(places))
+
+    def _accept(self, tree: nodes.Template) -> None:
+        """Notes where lines begin. Raises BlockFileError for what would write values into the statement's text."""
+        from jinja2 import nodes
+
+        for refused, words in _refused().items():
+            for node in tree.find_all(refused):
+                if not isinstance(node, nodes.AssignBlock) or node.filter is not None:
+                    raise BlockFileError(
+                        f"{words} cannot be used in SQL",
+                        where=f"{self._path}:{node.lineno}",
+                        fix="Filter values where they stand, `{{ x | upper }}`; call a macro as `{{ name() }}`.",
+                    )
+        captured = {
+            id(data)
+            for capturing in tree.find_all((nodes.AssignBlock, nodes.Macro))
+            for data in capturing.find_all(nodes.TemplateData)
+        }
+        for data in tree.find_all(nodes.TemplateData):
+            if HOLE in data.data:
+                raise BlockFileError("the file has U+FFFF, which is no character", where=f"{self._path}:{data.lineno}")
+            if id(data) not in captured:
+                data.data = f"\x02{self._secret}@{data.lineno}\x03{data.data}"
+
+    def _where(self, error: BaseException) -> str:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == self._path]
+        return f"{self._path}:{lines[-1]}" if lines else self._path
+
+    def _undefined(self, error: Exception, names: Mapping[str, object]) -> BlockFileError:
+        name = re.fullmatch(r"'(\w+)' is undefined", str(error))
+        where, message, fix = self._where(error), f"template error: {error}", None
+        if name is not None:
+            meant = near(name[1], names)
+            message += f"; the names there are: {', '.join(sorted(names))}"
+            fix = None if meant is None else f"Did you mean `{meant}`?"
+        return BlockFileError(message, where=where, fix=fix)
+
+
+def _environment(finalize: Callable[[Context, object], str]) -> Environment:
+    from jinja2 import StrictUndefined, pass_context
+    from jinja2.sandbox import SandboxedEnvironment
+
+    @pass_context  # so that constants too are only known when the template is rendered
+    def marked(context: Context, value: object) -> str:
+        return finalize(context, value)
+
+    environment = SandboxedEnvironment(undefined=StrictUndefined, finalize=marked, keep_trailing_newline=True)
+    environment.concat = SqlFragment.of  # type: ignore[assignment] # what generated code makes of captured text
+    environment.filters = sql_filters(environment.filters)
+    return environment
+
+
+def _refused() -> Mapping[type[nodes.Node], str]:
+    """Jinja's statements that write without an expression's value being seen, and those that read other files."""
+    from jinja2 import nodes
+
+    return {
+        nodes.FilterBlock: "`{% filter %}`",
+        nodes.AssignBlock: "`{% set %}` with a filter",
+        nodes.CallBlock: "`{% call %}`",
+        nodes.ScopedEvalContextModifier: "`{% autoescape %}`",
+        nodes.Extends: "`{% extends %}`",
+        nodes.Include: "`{% include %}`",
+        nodes.Import: "`{% import %}`",
+        nodes.FromImport: "`{% from %}`",
+    }
