@@ -22,22 +22,29 @@ def wait_here(followed: Followed, engine: ProcessEnd | None, caller: Caller | No
 
     Raises as `Followed.follow` does.
     """
+    try:
+        return wait_for_end(followed, engine, caller)
+    except RefoldError:
+        raise
+    except BaseException:
+        for look in stop_now(followed):
+            await_end(look.engine, look.seconds)
+        raise
+
+
+def wait_for_end(followed: Followed, engine: ProcessEnd | None, caller: Caller | None) -> RunRecord:
+    """The same; whatever ends the wait leaves the run as it is."""
     ours, theirs = socket.socketpair()
     with ours, theirs, _woken(caller, ours), giving_way(caller):
         steps = followed.follow(engine)
         try:
-            while (look := _next(steps)) is not None and not isinstance(look, RunRecord):
+            while isinstance(look := _next(steps), Look):
                 await_end(look.engine, look.seconds, theirs.fileno())
                 if caller is not None:
                     caller.check()
             return cast("RunRecord", look)
-        except RefoldError:
-            raise
-        except BaseException:
+        finally:
             steps.close()
-            for stopping in stop_now(followed):
-                await_end(stopping.engine, stopping.seconds)
-            raise
 
 
 def _woken(caller: Caller | None, wake: socket.socket) -> AbstractContextManager[None]:

@@ -11,9 +11,11 @@ import json
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 
+from refold.api.kept_variables import KeptVariables
 from refold.api.wiring import open_outputs, run_folder, stored_as
 from refold.engine.result_cache import CachedBlock, CacheSetup
 from refold.errors import RefoldError, StoreError
+from refold.languages.configuration import filled_configuration, filled_variables
 from refold.languages.python.source_facts import inspect_source
 from refold.model.block import STRATEGIES, Block, BlockType, JsonValue, Language
 from refold.model.keys import BlockUuid, RunId
@@ -34,7 +36,7 @@ def make_cache_setup(
 ) -> CacheSetup | None:
     """How a run finds results of earlier ones; None where no block is cached. `blocks` and `snapshot` in plan order."""
     cached = {
-        number: _cached_block(number, plan, blocks, sources, snapshot)
+        number: _cached_block(number, plan, blocks, sources, snapshot, context)
         for number, block in enumerate(blocks)
         if block.cache and block.type is not BlockType.SENSOR
     }
@@ -63,6 +65,7 @@ def _cached_block(
     blocks: Sequence[Block],
     sources: Mapping[BlockUuid, Source],
     snapshot: Sequence[Mapping[str, JsonValue]],
+    context: RunContext,
 ) -> CachedBlock:
     block, stored = blocks[number], snapshot[number]
     keywords = any(_takes_keywords(each, sources) for each in (block.uuid, *block.conditionals)) or (
@@ -74,9 +77,31 @@ def _cached_block(
             reduction = blocks[edge.upstream].dynamic.reduction
             own = None if reduction.strategy in STRATEGIES else snapshot[edge.upstream].get("code")
             folds.append([reduction.strategy, edge.levels, reduction.initial, reduction.has_initial, own])
-    told = [block.uuid, stored["code"], stored["configuration"], folds, stored["variables"] if keywords else None]
+    told: list[JsonValue] = [
+        block.uuid,
+        stored["code"],
+        stored["configuration"],
+        folds,
+        stored["variables"] if keywords else None,
+    ]
+    told += _filled_in(block, context, keywords)
     text = json.dumps(told, sort_keys=True, default=str)
     return CachedBlock(blake2b(text.encode(), digest_size=16).digest(), keywords)
+
+
+def _filled_in(block: Block, context: RunContext, keywords: bool) -> list[JsonValue]:
+    """What expressions of its file give to a block now, secrets by their names; empty where there are none."""
+    try:
+        variables = filled_variables(context)
+        configuration = filled_configuration(block.uuid, block.configuration, context, variables)
+    except RefoldError:
+        return []  # its runs fail
+    found: dict[str, JsonValue] = {}
+    if configuration is not block.configuration:
+        found["configuration"] = dict(configuration)
+    if keywords and variables is not context.variables:
+        found["variables"] = dict(variables)
+    return [KeptVariables.of(context.project, found).told] if found else []
 
 
 def _takes_keywords(uuid: BlockUuid, sources: Mapping[BlockUuid, Source]) -> bool:

@@ -38,6 +38,11 @@ class ProcessEnd:
         return found
 
     @property
+    def owner(self) -> Owner:
+        """The process."""
+        return self._owner
+
+    @property
     def descriptor(self) -> int | None:
         """Readable once it has ended; None where there is no such thing: it has to be looked for."""
         return self._descriptor

@@ -126,7 +126,7 @@ def open_replay(reader: RunReader, pipeline: Pipeline, block_run_uuid: str) -> R
     _require_inputs(reader, before.uuid, key, status)
     number, record, options = len(prepared.blocks) - 1, reader.record, RunOptions.of(reader.record)
     context = make_context(
-        prepared, record.id, record.variables, record.created_at, options.run_tests, options.run_sensors
+        prepared, record.id, options.variables, record.created_at, options.run_tests, options.run_sensors
     )
     task = replace(make_task(prepared, number, record.id), timeout=None)
     digest = code_digest(prepared.blocks[number], prepared.sources)

@@ -81,11 +81,11 @@ def drive(project: str, run: str) -> None:
             lease = store.acquire(record.id, this_process(), SystemClock().now(), LEASE_SECONDS)
         except LeaseError:  # another engine was faster
             return
-        options = RunOptions.of(record)
         try:
+            options = RunOptions.of(record)
             prepared = prepare(Pipeline.get(record.pipeline_uuid, loaded))
             context = make_context(
-                prepared, record.id, record.variables, record.created_at, options.run_tests, options.run_sensors
+                prepared, record.id, options.variables, record.created_at, options.run_tests, options.run_sensors
             )
             setup = make_setup(prepared, context)
         except BaseException:  # it was edited since it was asked for

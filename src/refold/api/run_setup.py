@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from refold.api.block_tasks import BlockTasks
 from refold.api.caching import make_cache_setup
+from refold.api.kept_variables import KeptVariables
 from refold.api.labels import RunLabels
 from refold.api.snapshot import PlanSnapshot, snapshot_of
 from refold.api.wiring import is_durable, latest_folder, open_outputs, run_folder
@@ -44,7 +45,8 @@ class PreparedPipeline:
     def snapshot(self, variables: Mapping[str, JsonValue]) -> list[Mapping[str, JsonValue]]:
         """What the run store keeps of the plan: enough to read the run when the pipeline has changed. `variables` are
         those of the run, over the pipeline's own."""
-        return snapshot_of(self.plan, self.blocks, self.sources, {**self.pipeline.variables, **variables})
+        seen = KeptVariables.of(self.pipeline.project.path, {**self.pipeline.variables, **variables})
+        return snapshot_of(self.plan, self.blocks, self.sources, seen.told)
 
 
 def prepare(pipeline: Pipeline) -> PreparedPipeline:

@@ -13,6 +13,7 @@ from refold.api.labels import RunLabels
 from refold.api.positions import Position
 from refold.api.running import is_interrupted
 from refold.api.snapshot import BlockSnapshot, PlanSnapshot
+from refold.api.started_by import StartedBy
 from refold.api.wiring import run_folder
 from refold.engine.pipeline_run import LEASE_SECONDS
 from refold.model.block import JsonValue
@@ -68,6 +69,11 @@ class RunSummary:
         return INTERRUPTED if is_interrupted(self.record, self._now()) else self.record.status.value
 
     @property
+    def started_by(self) -> StartedBy | None:
+        """Whose code asked for the run; None where that was not noted, as of a command."""
+        return StartedBy.of(self.record)
+
+    @property
     def seconds(self) -> float | None:
         """From when it was last started to its end; None before. An interrupted run ended when it last gave a sign."""
         record = self.record
@@ -82,6 +88,7 @@ class RunSummary:
 
     def head(self) -> dict[str, JsonValue]:
         """The object that `run --json` prints: the run, counts a block, failures by kind with the first 20 of each."""
+        by = self.started_by
         return {
             "run_id": self.record.id,
             "pipeline_uuid": self.record.pipeline_uuid,
@@ -92,6 +99,7 @@ class RunSummary:
                 {"error": failure.error, "count": failure.count, "block_runs": [*failure.block_runs]}
                 for failure in self.failures()
             ],
+            **({} if by is None else {"started_by": by.as_json()}),
         }
 
     def _counts(self) -> dict[str, JsonValue]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import FrameType
 
+from refold.api.kept_variables import KeptVariables
 from refold.api.labels import RunLabels
 from refold.api.retry_record import RetryRequest, write_retry_record
 from refold.api.run_setup import (
@@ -58,10 +59,10 @@ class RunOptions:
 
     @classmethod
     def of(cls, record: RunRecord) -> RunOptions:
-        """The options that a run was started with."""
+        """The options that a run was started with. Raises BadInputError where a secret among them is not there."""
         workers = record.options.get("workers")
         return cls(
-            record.variables,
+            KeptVariables.in_record(record).given(),
             record.options.get("run_tests") is not False,
             ExecutorKind(str(record.options.get("executor", "auto"))),
             workers if isinstance(workers, int) else None,
@@ -89,7 +90,9 @@ def run_pipeline(pipeline: Pipeline, options: RunOptions | None = None, observer
         run = new_run_id(clock)
         now = clock.now()
         project, blocks = str(pipeline.project.path), prepared.snapshot(options.variables)
-        new = NewRun(run, project, pipeline.uuid, now, options.variables, options.as_json(), blocks)
+        kept = KeptVariables.of(pipeline.project.path, options.variables)
+        asked = {**options.as_json(), **kept.as_options()}
+        new = NewRun(run, project, pipeline.uuid, now, kept.variables, asked, blocks)
         context = make_context(prepared, run, options.variables, now, options.run_tests, options.run_sensors)
         make_run_folder(context)
         return drive_run(store, prepared, make_setup(prepared, context), options, clock, observer, new)
@@ -129,7 +132,7 @@ def retry_run(
     prepared = prepare(pipeline)
     options = RunOptions.of(record)
     context = make_context(
-        prepared, record.id, record.variables, record.created_at, options.run_tests, options.run_sensors
+        prepared, record.id, options.variables, record.created_at, options.run_tests, options.run_sensors
     )
     setup = make_retry_setup(prepared, context, store, record, from_block, block_runs)
     labels = RunLabels(record.id, PlanSnapshot.of(record), store, open_outputs(context))

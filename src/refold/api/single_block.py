@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from refold.api.kept_variables import KeptVariables
 from refold.api.origins import Origins, OriginSearch
 from refold.api.positions import Position
 from refold.api.reading import COMPLETED, RunReader
@@ -252,8 +253,10 @@ def _begin(
     pipeline = prepared.pipeline
     items: list[JsonValue] = [position.as_json() for position, _ in origins.items]
     asked: dict[str, JsonValue] = {**options.as_json(), "block": block, "items": items}
+    kept = KeptVariables.of(pipeline.project.path, options.variables)
+    asked |= kept.as_options()
     blocks = prepared.snapshot(options.variables)
-    store.create(NewRun(run, str(pipeline.project.path), pipeline.uuid, now, options.variables, asked, blocks))
+    store.create(NewRun(run, str(pipeline.project.path), pipeline.uuid, now, kept.variables, asked, blocks))
     lease = store.acquire(run, this_process(), now, LEASE_SECONDS)
     return _Execution(
         store=store,

@@ -143,14 +143,14 @@ class PlanSnapshot:
 
 
 def snapshot_of(
-    plan: Plan, blocks: Sequence[Block], sources: Mapping[BlockUuid, Source], variables: Mapping[str, JsonValue]
+    plan: Plan, blocks: Sequence[Block], sources: Mapping[BlockUuid, Source], variables: JsonValue
 ) -> list[Mapping[str, JsonValue]]:
     """What the run store keeps of a plan and its blocks, which are in the plan's order.
 
-    `sources` need not hold the code of every block: of one that does not run it is not recorded. `variables` are those
-    that the runs see.
+    `sources` need not hold the code of every block: of one that does not run it is not recorded. `variables` tell those
+    that the runs see from others, and hold no secrets.
     """
-    seen = _digest(dict(variables))
+    seen = _digest(variables)
     return [
         {
             "uuid": block.uuid,

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from refold.api.awaiting import wait_for_end
+from refold.api.following import Followed
+from refold.api.process_end import ProcessEnd
 from refold.api.run_summary import INTERRUPTED
 from refold.api.running import is_interrupted
 from refold.api.wiring import open_project_store
+from refold.executors.caller import calling
 from refold.model.block import JsonValue
 from refold.model.keys import RunId
 from refold.model.project import Project
 from refold.ports.clock import SystemClock
-from refold.ports.run_store import RunRecord, RunStatus
+from refold.ports.run_store import Owner, RunRecord, RunStatus
 
 _OVER = ("completed", "failed", "upstream_failed", "condition_failed", "cancelled")
 
@@ -36,6 +41,8 @@ class TriggeredRun:
     """Seconds since the epoch."""
     started_at: float | None
     completed_at: float | None
+    engine: str | None = field(default=None, repr=False)
+    """The process that was started for it, as `Owner.text`; None where there was one before."""
 
     @property
     def completed(self) -> bool:
@@ -53,9 +60,20 @@ class TriggeredRun:
             self._take(store.get(RunId(self.id)))
         return self
 
+    def wait(self, timeout: float | None = None) -> Self:
+        """Waits until it is over; itself. Who stops waiting leaves it as it is.
+
+        Raises PipelineRunTimeoutError when it is not over after so many seconds.
+        """
+        project = Project.load(Path(self.project))
+        followed = Followed(project, RunId(self.id), math.inf, timeout, _tell_nobody)
+        engine = None if self.engine is None else ProcessEnd.of(Owner.parse(self.engine))
+        self._take(wait_for_end(followed, engine, calling()))
+        return self
+
     @classmethod
-    def of(cls, project: Project, record: RunRecord) -> Self:
-        """The run of this record."""
+    def of(cls, project: Project, record: RunRecord, engine: Owner | None = None) -> Self:
+        """The run of this record; `engine` was started for it."""
         return cls(
             id=record.id,
             pipeline_uuid=record.pipeline_uuid,
@@ -65,6 +83,7 @@ class TriggeredRun:
             created_at=record.created_at,
             started_at=record.started_at,
             completed_at=record.completed_at,
+            engine=None if engine is None else engine.text,
         )
 
     def _take(self, record: RunRecord) -> None:
@@ -84,3 +103,7 @@ def progress_text(record: RunRecord) -> str:
     total = sum(number for each in counts if isinstance(number := each.get("total"), int))
     progress = f", {over:,} of {total:,} block runs are over" if counts else ""
     return f"run {record.id} of `{record.pipeline_uuid}`: {status_of(record)}{progress}"
+
+
+def _tell_nobody(_record: RunRecord) -> None:
+    """Nobody wants to know how it goes on."""

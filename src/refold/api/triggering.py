@@ -17,6 +17,7 @@ from typing import Self
 
 from refold.api.awaiting import stop_on_loop, wait_here, wait_on_loop
 from refold.api.following import Followed
+from refold.api.kept_variables import KeptVariables
 from refold.api.process_end import ProcessEnd
 from refold.api.run_engine import start_engine
 from refold.api.run_failure import not_completed
@@ -77,8 +78,7 @@ def trigger_pipeline(
         )
     started = request.start()
     if not check_status:
-        started.let_go()
-        return TriggeredRun.of(request.project, started.record)
+        return started.let_go(request.project)
     return request.result(wait_here(started.followed, started.engine, request.caller), error_on_failure)
 
 
@@ -108,12 +108,11 @@ async def trigger_pipeline_async(
     except asyncio.CancelledError:
         await asyncio.wait([starting])
         if check_status and starting.exception() is None:
-            starting.result().let_go()
+            starting.result().let_go(request.project)
             await stop_on_loop(starting.result().followed)
         raise
     if not check_status:
-        started.let_go()
-        return TriggeredRun.of(request.project, started.record)
+        return started.let_go(request.project)
     record = await wait_on_loop(started.followed, started.engine, request.caller)
     return await asyncio.to_thread(request.result, record, error_on_failure)
 
@@ -127,10 +126,11 @@ class _Started:
     engine: ProcessEnd | None
     """The one that was started for it; None where it is over, or was there before."""
 
-    def let_go(self) -> None:
-        """Nobody waits for it."""
+    def let_go(self, project: Project) -> TriggeredRun:
+        """The run, for who does not wait for it."""
         if self.engine is not None:
             self.engine.close()
+        return TriggeredRun.of(project, self.record, None if self.engine is None else self.engine.owner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,10 +226,11 @@ class _Request:
     def _store_new(self, store: RunStore, run: RunId) -> RunRecord:
         options, now = RunOptions(self.variables), SystemClock().now()
         make_run_folder(make_context(self.prepared, run, self.variables, now, options.run_tests))
-        asked = {**options.as_json(), **self.by.as_options()}
+        kept = KeptVariables.of(self.project.path, self.variables)
+        asked = {**options.as_json(), **self.by.as_options(), **kept.as_options()}
         pipeline, project = self.prepared.pipeline.uuid, str(self.project.path)
         blocks = self.prepared.snapshot(self.variables)
-        store.create(NewRun(run, project, pipeline, now, self.variables, asked, blocks))
+        store.create(NewRun(run, project, pipeline, now, kept.variables, asked, blocks))
         if self.verbose:
             print(f"run {run} of `{pipeline}` started")
         return store.get(run)

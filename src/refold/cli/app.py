@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from refold.cli.command_line import Command, CommandLine
+from refold.cli.command_line import Command, CommandLine, Commands, Group
 
 _READING = "refold.cli.reading_commands"
 _EXPLAINING = "refold.cli.explaining_commands"
 _PROJECTS = "refold.cli.project_commands"
+_SECRETS = "refold.cli.secret_commands"
 
 PLAN = {"plan": Command("refold.cli.plan_command:plan", "Show what would run, and run nothing.")}
-SHARED = {
+SHARED: Commands = {
     "runs": Command(f"{_READING}:runs", "List runs, newest first."),
     "show": Command(f"{_READING}:show", "Show one run: counts, and failures by kind."),
     "block-runs": Command(f"{_READING}:block_runs", "List the block runs of a run, in key order."),
@@ -22,6 +23,14 @@ SHARED = {
     "cancel": Command(f"{_PROJECTS}:cancel", "Stop a run."),
     "clean": Command(f"{_PROJECTS}:clean", "Delete old runs; the latest outputs stay."),
     "install": Command(f"{_PROJECTS}:install", "Install the packages that the project asks for."),
+    "secrets": Group(
+        "Keep passwords and other secrets of a project, encrypted.",
+        {
+            "set": Command(f"{_SECRETS}:set_secret", "Set a secret of the project; you are asked for its value."),
+            "list": Command(f"{_SECRETS}:list_secrets", "List the secrets of the project: names and dates, no values."),
+            "delete": Command(f"{_SECRETS}:delete_secret", "Delete a secret of the project."),
+        },
+    ),
 }
 """What `refold` and `mage` have alike."""
 

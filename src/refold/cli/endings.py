@@ -15,6 +15,7 @@ from types import FrameType
 from typing import TextIO
 
 from refold.errors import BadInputError, ProtocolError, RefoldError
+from refold.io.masking import masked
 
 FAILED = 1
 BAD_INPUT = 2
@@ -72,7 +73,7 @@ def error_text(error: RefoldError) -> str:
         lines.append("  This is a defect of Refold; please report it with the lines above.")
     if error.fix is not None:
         lines += [f"  {line}" for line in error.fix.splitlines()]
-    return "\n".join(lines)
+    return masked("\n".join(lines))
 
 
 def print_error(error: RefoldError) -> None:
@@ -83,7 +84,7 @@ def print_error(error: RefoldError) -> None:
 def note(text: str) -> None:
     """Writes a line to stderr; nobody reading it is no reason to stop."""
     with suppress(BrokenPipeError):
-        print(text, file=sys.stderr, flush=True)
+        print(masked(text), file=sys.stderr, flush=True)
 
 
 def note_warnings(warnings: Sequence[str]) -> None:

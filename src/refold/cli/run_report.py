@@ -28,6 +28,8 @@ def report_lines(reader: RunSummary) -> Iterator[str]:
     took = "" if seconds is None else f" after {duration_text(seconds)}"
     tolerated = tolerated_text(failures) if reader.record.status is RunStatus.COMPLETED else ""
     yield f"run {reader.record.id} of `{reader.record.pipeline_uuid}`: {reader.status}{took}{tolerated}"
+    if reader.started_by is not None:
+        yield f"  started by {reader.started_by}"
     yield from _next_lines(reader, failures)
 
 

@@ -13,6 +13,7 @@ from refold.executors.open_run import OpenRun
 from refold.executors.records import UNREAD, DecodeMany, Records
 from refold.languages.arguments import Argument, Feed
 from refold.languages.keywords import merge_keywords
+from refold.model.block import JsonValue
 from refold.model.keys import block_run_uuid
 from refold.ports.executor import Batch, BlockTask, InputKind, NamePart
 from refold.ports.output_store import Chunk, Output, OutputStore, Shape
@@ -28,6 +29,7 @@ class BatchInputs:
         self.batch_id = batch.id
         self.counts: dict[tuple[int, str], Iterator[int]] = {}
         """By position and what it does: how often each run has done it (`Caller.ordinal`)."""
+        self._opened = opened
         self._task = task
         self._batch = batch
         self._names = [[_NamePart(opened.store, part) for part in parts] for parts in batch.names]
@@ -79,10 +81,10 @@ class BatchInputs:
         retry = {"attempts": self._batch.failures.get(position, 0) + 1}
         if any(metadata):
             builtins = {**self._builtins, "retry": retry}
-            keywords = merge_keywords(builtins, self._context.variables, metadata, self._reserved)
+            keywords = merge_keywords(builtins, self._variables, metadata, self._reserved)
         else:
             keywords = self._unnamed.copy()
-            if "retry" not in self._context.variables:
+            if "retry" not in self._variables:
                 keywords["retry"] = retry
         keywords["block_run_uuid"] = self.uuid(position)
         keywords["context"] = {}
@@ -93,9 +95,13 @@ class BatchInputs:
         return keywords
 
     @cached_property
+    def _variables(self) -> Mapping[str, JsonValue]:
+        return self._opened.variables()
+
+    @cached_property
     def _unnamed(self) -> dict[str, object]:
         """The keyword arguments of runs at items without metadata, but for what each has of its own."""
-        return merge_keywords({**self._builtins, "retry": None}, self._context.variables, (), self._reserved)
+        return merge_keywords({**self._builtins, "retry": None}, self._variables, (), self._reserved)
 
     def _reader(self, number: int, records: Records, opened: OpenRun, folds: Folds) -> _Read:
         kind, batch = self._task.inputs[number], self._batch
@@ -125,7 +131,7 @@ class BatchInputs:
             "pipeline_uuid": self._context.pipeline_uuid,
             "block_uuid": self._task.block,
             "pipeline_run_id": self._context.run,
-            "configuration": dict(self._task.configuration),
+            "configuration": dict(self._opened.configuration(self._task)),
             "logger": logging.getLogger(f"refold.blocks.{self._task.block}"),
             "repo_path": str(self._context.project),
         }

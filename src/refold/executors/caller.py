@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
+from typing import TYPE_CHECKING
 
-from refold.executors.batch_inputs import BatchInputs
 from refold.executors.capture import speaking
 from refold.ports.executor import RunContext
+
+if TYPE_CHECKING:
+    from refold.executors.batch_inputs import BatchInputs
 
 _Read = Callable[[Callable[[], str]], str]
 GiveWay = Callable[[int, bool], None]

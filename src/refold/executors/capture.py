@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 import msgspec
 
+from refold.io.masking import masked
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
@@ -143,7 +145,7 @@ class Capture:
     def write(self, speaker: BlockRunName, stream: str, text: str, level: str | None = None) -> None:
         """Keeps a text of a block run."""
         if self.log is not None:
-            self.log.write(LogLine(time.time(), speaker(), stream, text, level))
+            self.log.write(LogLine(time.time(), speaker(), stream, masked(text), level))
 
     def context(self) -> Context:
         """A context whose output it keeps, for code beside that which it surrounds."""
@@ -267,7 +269,8 @@ class _Stream(io.TextIOBase):
     def write(self, text: str) -> int:
         whose = _REDIRECTION.whose()
         if whose is None:
-            return self._beneath.write(text)
+            self._beneath.write(masked(text))
+            return len(text)
         speaker, listener = whose
         here = (self._name, threading.get_ident(), id(speaker))
         *lines, rest = text.split("\n")

@@ -37,16 +37,18 @@ def failure_of(error: BaseException) -> Failure:
 
 def _failure_of(error: BaseException) -> Failure:
     line = f"{type(error).__name__}: {_named(error.message)}" if isinstance(error, RefoldError) else first_line(error)
+    line = masked(line)  # before anything is cut off, which could leave half a secret
     line = line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
     kind, _, message = line.partition(":")
     group = f"{kind}:{_VARIABLE.sub('*', message)}" if message else kind
     elsewhere = isinstance(error, BlockFileError) or not isinstance(error, BlockError)
     if isinstance(error, RefoldError) and elsewhere and error.where is not None:
-        line = f"{line} ({error.where})"  # not in the group: one full disk has many files
+        line = f"{line} ({masked(error.where)})"  # not in the group: one full disk has many files
     if isinstance(error, BlockFileError) and error.fix is not None:
-        line = f"{line}. {error.fix}"  # what a whole block needs is wanted where failures are listed
+        line = f"{line}. {masked(error.fix)}"  # what a whole block needs is wanted where failures are listed
     memory = isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError)
-    return Failure(line, group, _shortened(_named(_traceback(error))), isinstance(error, _FOR_GOOD), memory)
+    story = _shortened(masked(_named(_traceback(error))))
+    return Failure(line, group, story, isinstance(error, _FOR_GOOD), memory)
 
 
 def _named(text: str) -> str:

@@ -51,7 +51,8 @@ class OpenRun:
         """The block's, its expressions filled in. Raises PipelineError for one that cannot be."""
         found = self._configurations.get(task.number)
         if found is None:
-            found = self._configurations[task.number] = filled_configuration(task, self.context, self.variables())
+            found = filled_configuration(task.block, task.configuration, self.context, self.variables())
+            self._configurations[task.number] = found
         return found
 
     def code(self, task: BlockTask) -> BlockCode | RefoldError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from refold.errors import BlockError
 from refold.io.plain_columns import is_nested, plain
-from refold.io.python_columns import array_of
+from refold.io.python_columns import array_of, with_room
 from refold.languages.description import describe
 from refold.languages.frames import FrameLibrary, frame_library, series_library, table_library
 from refold.ports.output_store import StoredElements
@@ -153,7 +153,7 @@ def _of_pandas(frame: pd.DataFrame, where: str) -> pa.Table:
     try:
         rows = pa.Table.from_pandas(numbered, preserve_index=False)
         columns = [
-            array_of(numbered[number].astype(str).tolist(), name, where) if _is_pandas_own(column.type) else column
+            _of_its_own(column, numbered[number], name, where)
             for number, (name, column) in enumerate(zip(names, rows.columns, strict=True))
         ]
     except (pa.ArrowException, OverflowError, TypeError, ValueError):
@@ -162,9 +162,12 @@ def _of_pandas(frame: pd.DataFrame, where: str) -> pa.Table:
     return pa.Table.from_arrays(columns, names=names)
 
 
-def _is_pandas_own(found: pa.DataType) -> bool:
-    """Whether it is an extension type of pandas (periods, intervals), whose stored numbers mean nothing elsewhere."""
-    return getattr(found, "extension_name", "").startswith("pandas.")
+def _of_its_own(column: pa.ChunkedArray, series: pd.Series[str], name: str, where: str) -> pa.Array | pa.ChunkedArray:
+    """The column, without what only pandas knows."""
+    if getattr(column.type, "extension_name", "").startswith("pandas."):
+        # Periods and intervals: their stored numbers mean nothing elsewhere.
+        return array_of(series.astype(str).tolist(), name, where)
+    return with_room(column) if series.dtype == object else column
 
 
 def _pandas_column(series: pd.Series[str], name: str, where: str) -> pa.Array:

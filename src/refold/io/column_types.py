@@ -18,13 +18,11 @@ _SQLITE_DIGITS = 15
 
 
 def column_type(found: pa.DataType, dialect: Dialect) -> ColumnType:
-    """The type for a new column. What no database has (lists, structs) is text, as JSON."""
+    """The type for a new column, of what `refold.io.plain_columns.for_database` gives."""
     import pyarrow as pa
     import sqlalchemy as sa
 
     is_a = pa.types
-    if is_a.is_dictionary(found):
-        return column_type(found.value_type, dialect)
     if is_a.is_boolean(found):
         return sa.Boolean()
     if is_a.is_integer(found):
@@ -41,7 +39,7 @@ def column_type(found: pa.DataType, dialect: Dialect) -> ColumnType:
         return _time()
     if is_a.is_duration(found):
         return sa.BigInteger()
-    if is_a.is_binary(found) or is_a.is_large_binary(found) or is_a.is_fixed_size_binary(found):
+    if is_a.is_binary(found) or is_a.is_large_binary(found):
         return _long("LONGBLOB", sa.LargeBinary())
     return _long("LONGTEXT", sa.Text())
 
@@ -53,14 +51,7 @@ def _is_mysql(dialect: Dialect) -> bool:
 def _whole(found: pa.DataType) -> ColumnType:
     import pyarrow as pa
     import sqlalchemy as sa
-    from sqlalchemy.dialects import mysql
 
-    if pa.types.is_uint64(found):
-        return (
-            sa.Numeric(20, 0)
-            .with_variant(mysql.BIGINT(unsigned=True), "mysql", "mariadb")
-            .with_variant(sa.BigInteger(), "sqlite")
-        )
     if found.bit_width >= 64 or pa.types.is_uint32(found):
         return sa.BigInteger()
     if found.bit_width == 32 or pa.types.is_uint16(found):
@@ -116,27 +107,18 @@ def _long(name: str, other: ColumnType) -> ColumnType:
 
 
 def storable(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column as a type that databases have: plain text, microseconds, times of UTC, JSON for what is nested."""
-    import json
-
+    """The column in the units that databases have: microseconds."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     is_a, found = pa.types, column.type
-    if is_a.is_dictionary(found):
-        return storable(column.cast(found.value_type))
-    if is_a.is_nested(found):
-        texts = [None if value is None else json.dumps(value, default=str) for value in column.to_pylist()]
-        return pa.chunked_array([pa.array(texts, pa.string())])
     if is_a.is_timestamp(found):
         return pc.cast(column, pa.timestamp("us", found.tz), safe=False)
     if is_a.is_time(found):
         return pc.cast(column, pa.time64("us"), safe=False)
     if is_a.is_duration(found):
         return pc.cast(column, pa.duration("us"), safe=False)
-    if is_a.is_float16(found):
-        return column.cast(pa.float32())
-    if is_a.is_null(found) or is_a.is_large_string(found) or is_a.is_string_view(found):
+    if is_a.is_null(found):
         return column.cast(pa.string())
     return column
 

@@ -46,6 +46,8 @@ class _Format:
     write: Callable[[pd.DataFrame, BinaryIO, Options], None]
     is_text: bool = False
     """May be compressed as a whole; the others compress inside."""
+    only_read: frozenset[str] = frozenset()
+    """Endings that stand for what is read but cannot be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,17 @@ class FileKind:
     compression: Compression | None = None
     options: Options = field(default_factory=dict)
     """What its ending stands for; what the caller says goes first."""
+    is_written: bool = True
+    """Whether files of this ending can be written, and not only read."""
 
     def read(self, file: BinaryIO, limit: int | None, options: Options) -> object:
         """What pandas makes of the file's first `limit` rows, all for None."""
         return _FORMATS[self.format].read(file, limit, {**self.options, **options})
 
     def write(self, frame: pd.DataFrame, file: BinaryIO, options: Options) -> None:
-        """Writes the frame into the file."""
+        """Writes the frame into the file. Raises ValueError where files of this ending are only read."""
+        if not self.is_written:
+            raise ValueError(f"{self.format} files of this ending are only read; choose another")
         _FORMATS[self.format].write(frame, file, {**self.options, **options})
 
 
@@ -85,7 +91,7 @@ def file_kind(name: str, wanted: str | None, where: str) -> FileKind:
             where=where,
             fix=f"{found} compresses inside the file; name it without `.{compression.suffix}`.",
         )
-    return FileKind(found, compression, known.suffixes.get(ending, {}))
+    return FileKind(found, compression, known.suffixes.get(ending, {}), ending not in known.only_read)
 
 
 def _without_compression(name: str) -> tuple[str, Compression | None]:
@@ -178,7 +184,9 @@ _FORMATS: Mapping[FileFormat, _Format] = {
     FileFormat.CSV: _Format({"csv": {}, "tsv": {"sep": "\t"}}, _read_csv, _write_csv, is_text=True),
     FileFormat.JSON: _Format({"json": {}, "jsonl": _LINES, "ndjson": _LINES}, read_json, write_json, is_text=True),
     FileFormat.PARQUET: _Format({"parquet": {}, "pq": {}}, _read_parquet, _write_parquet),
-    FileFormat.EXCEL: _Format({"xlsx": {}, "xlsm": {}, "xls": {}}, read_excel, write_excel),
+    FileFormat.EXCEL: _Format(
+        {"xlsx": {}, "xlsm": {}, "xls": {}}, read_excel, write_excel, only_read=frozenset({"xlsm", "xls"})
+    ),
     FileFormat.XML: _Format({"xml": {}}, read_xml, write_xml, is_text=True),
     FileFormat.FEATHER: _Format({"feather": {}, "arrow": {}}, _read_feather, _write_feather),
 }

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 from refold.errors import FileStoreError
 from refold.io.config import ConfigFileLoader
 from refold.io.file_formats import file_kind
-from refold.io.frame_files import Part, data_files, load_frame, require_one_format, told, write_frame
+from refold.io.frame_files import (
+    Part,
+    data_files,
+    is_pattern,
+    load_frame,
+    plain_folder,
+    require_one_format,
+    told,
+    write_frame,
+)
 from refold.io.local_paths import LocalPaths
 from refold.io.replaced_file import replaced
 
@@ -91,7 +100,7 @@ class FileIO:
     def _parts(self, filepath: Path, wanted: str | None) -> list[Part]:
         shown = str(filepath)
         with told(shown, "read"):
-            if any(mark in shown for mark in "*?[") and not self._paths.is_confined and not self._is_there(filepath):
+            if is_pattern(shown) and not self._paths.is_confined and not self._is_there(filepath):
                 return self._matches(filepath, wanted)
             path = self._paths.real(filepath)
             if not os.path.isdir(path):
@@ -107,8 +116,7 @@ class FileIO:
         shown = str(filepath)
         pattern = self._paths.pattern(filepath)
         found = [path for path in sorted(glob(pattern, recursive=True)) if not os.path.isdir(path)]
-        folder = os.path.commonpath([os.path.dirname(path) for path in found]) if found else ""
-        parts = [self._part(path, shown, below) for path, below in data_files(found, folder)]
+        parts = [self._part(path, shown, below) for path, below in data_files(found, plain_folder(pattern))]
         if not parts:
             raise FileStoreError("no file matches this pattern", where=shown)
         require_one_format(parts, wanted, shown)

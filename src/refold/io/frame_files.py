@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import unquote
 
 from refold.errors import FileStoreError, RefoldError
-from refold.io.arrow_tables import to_arrow, to_pandas
+from refold.io.arrow_tables import to_arrow
 from refold.io.compressions import compressed, decompressed
 from refold.io.file_formats import FileKind, Options, file_kind
 
@@ -117,6 +117,16 @@ def _require_same_columns(first: Part, expected: pd.DataFrame, part: Part, found
     )
 
 
+def is_pattern(path: str) -> bool:
+    """Whether the path has wildcards."""
+    return any(mark in path for mark in "*?[")
+
+
+def plain_folder(pattern: str) -> str:
+    """The part of a pattern before its first wildcard, up to a folder: `days` of `days/year=*/part-?.parquet`."""
+    return re.split(r"[*?\[]", pattern, maxsplit=1)[0].rpartition("/")[0]
+
+
 def data_files(paths: Sequence[str], folder: str) -> list[tuple[str, str]]:
     """Of the files found in a folder, those that hold data, in order, each with its path below the folder.
 
@@ -155,9 +165,9 @@ def _frame(value: object, where: str) -> pd.DataFrame:
 
     if isinstance(value, pd.DataFrame):
         return value
-    convert = getattr(value, "to_pandas", None)  # polars frames, Arrow tables
-    found = convert() if callable(convert) else None
-    return found if isinstance(found, pd.DataFrame) else to_pandas(to_arrow(value, where))
+    # Whole numbers among missing ones stay whole, as objects, where pandas would make them floats.
+    rows: pd.DataFrame = to_arrow(value, where).to_pandas(integer_object_nulls=True)
+    return rows
 
 
 @contextmanager
@@ -173,7 +183,13 @@ def told(where: str, done: str) -> Iterator[None]:
 
 def _explained(error: Exception, where: str, done: str) -> FileStoreError:
     if isinstance(error, FileNotFoundError):
-        return FileStoreError("is not there", where=where, fix=f"Check the path; what was said of it: {_words(error)}")
+        found = "there is no such object or bucket" if error.filename is None else "there is no such file"
+        looked = error.filename or str(error)
+        return FileStoreError(
+            f"cannot be {done}: {found}" + ("" if looked == where else f": {looked}"),
+            where=where,
+            fix="Check the path, and whether what should write it has run.",
+        )
     if isinstance(error, UnicodeDecodeError):
         return FileStoreError(
             f"is not {error.encoding} text: byte {error.object[error.start]:#04x} at {error.start}",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ROWS_AT_A_TIME = 10_000
+_decode = msgspec.json.Decoder().decode
 
 
 def read_json(file: BinaryIO, limit: int | None, options: Mapping[str, object]) -> object:
@@ -28,12 +29,20 @@ def read_json(file: BinaryIO, limit: int | None, options: Mapping[str, object]) 
     if options.get("lines"):
         return pd.DataFrame(list(_rows_of_lines(file, limit)))
     try:
-        document = json.loads(file.read())
+        document = _decoded(file.read())
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":
             raise ValueError(f"{error}; if there is an object in each line, give `lines=True`") from error
         raise
     return _frame(document)
+
+
+def _decoded(text: bytes) -> object:
+    try:
+        return _decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # Slower, and it takes more: other encodings, NaN; what it does not take it can place.
+        return json.loads(text)
 
 
 def _rows_of_lines(file: BinaryIO, limit: int | None) -> Iterator[dict[str, object]]:
@@ -44,7 +53,7 @@ def _rows_of_lines(file: BinaryIO, limit: int | None) -> Iterator[dict[str, obje
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = _decoded(line)
         except json.JSONDecodeError as error:
             raise ValueError(f"line {number}: {error.msg} (column {error.colno})") from error
         if not isinstance(row, dict):

@@ -8,10 +8,9 @@ secret.
 
 from __future__ import annotations
 
-import json
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 MASK = "***"
 """What stands in the place of a value."""
@@ -53,10 +52,9 @@ class _Concealed:
             return
         with self._lock:
             self._known |= new
-            self._forms.update(form for value in new for form in _forms(value))
+            self._forms.update(form for value in new for form in spellings(value).values())
             if self._forms:
-                longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
-                self.pattern = re.compile("|".join(map(re.escape, longest_first)))
+                self.pattern = re.compile(any_of(self._forms))
 
     def forget(self) -> None:
         """There is none."""
@@ -114,6 +112,8 @@ def _texts(value: object) -> Iterator[str]:
     text = str(value)
     yield text
     if text.lstrip().startswith("{"):
+        import json
+
         try:
             read: object = json.loads(text)
         except (ValueError, RecursionError):
@@ -152,35 +152,58 @@ def _passwords_in(text: str) -> Iterator[str]:
         yield from (password, unquote(password))
 
 
-def _forms(value: str) -> Iterator[str]:
-    """How the value may be written."""
+def any_of(forms: Collection[str], alike: int = SHORTEST - 1) -> str:
+    """A pattern that finds any of the forms, the longest where several begin; each has more than `alike` characters.
+
+    Forms that begin alike are put together: most places of a text are then passed over at a glance.
+    """
+    if alike == 0 or len(forms) < 3:
+        return "|".join(re.escape(form) for form in sorted(forms, key=lambda form: (-len(form), form)))
+    begins: dict[str, list[str]] = {}
+    for form in forms:
+        begins.setdefault(form[0], []).append(form[1:])
+    return "|".join(f"{re.escape(first)}(?:{any_of(rests, alike - 1)})" for first, rests in sorted(begins.items()))
+
+
+def spellings(value: str) -> dict[str, str]:
+    """How the value, and each line of it, may be written, by the spelling's name; empty for one that is not masked."""
     lines = [line.strip() for line in value.splitlines()]
-    pieces = [line for line in lines if not line.startswith("-----")] if len(lines) > 1 else []
-    for piece in dict.fromkeys((value, value.strip(), *pieces)):
+    pieces = {"": value, "trimmed ": value.strip()}
+    if len(lines) > 1:
+        pieces |= {f"line {at} ": line for at, line in enumerate(lines) if not line.startswith("-----")}
+    found: dict[str, str] = {}
+    for name, piece in pieces.items():
         if len(piece) >= SHORTEST and not _COMMON.fullmatch(piece) and not set(piece) <= {"*"}:
-            yield from (form for form in _spellings(piece) if len(form) >= SHORTEST)
+            found |= {f"{name}{how}": form for how, form in _written(piece).items()}
+    return {name: form for name, form in found.items() if len(form) >= SHORTEST}
 
 
-def _spellings(text: str) -> Iterator[str]:
+def _written(text: str) -> dict[str, str]:
     from urllib.parse import quote, quote_plus
 
-    yield text
-    once = list(_escaped(text))
-    yield from once
-    for form in once:
-        if form != text:
-            yield from _escaped(form)  # a repr within JSON, JSON within a repr
+    found = {"plain": text}
+    for how, form in _escaped(text).items():
+        found[how] = form
+        if form != text:  # a repr within JSON, JSON within a repr
+            found |= {f"{how} in {outer}": each for outer, each in _escaped(form).items()}
     data = text.encode("utf-8", "surrogatepass")
-    yield repr(data)[2:-1]
-    for quoted in (quote(data, safe=""), quote(data), quote_plus(data)):
-        yield quoted
-        yield re.sub("%..", lambda match: match[0].lower(), quoted)
+    found |= _both("bytes", repr(data + b"'\"")[2:-4])
+    quoted = {"path": quote(data), "url": quote(data, safe=""), "query": quote_plus(data)}
+    lower = {f"{how} lower": re.sub("%..", lambda match: match[0].lower(), form) for how, form in quoted.items()}
+    return found | quoted | lower
 
 
-def _escaped(text: str) -> Iterator[str]:
-    as_repr = repr(text + "'\"")[1:-4].replace("\\'", "'")  # with both quotes in it repr escapes single ones alone
-    yield as_repr
-    yield as_repr.replace("'", "\\'")
-    yield ascii(text + "'\"")[1:-4].replace("\\'", "'")
-    yield json.dumps(text, ensure_ascii=False)[1:-1]
-    yield json.dumps(text)[1:-1]
+def _escaped(text: str) -> dict[str, str]:
+    import json
+
+    return {
+        **_both("repr", repr(text + "'\"")[1:-4]),
+        **_both("ascii", ascii(text + "'\"")[1:-4]),
+        "json": json.dumps(text, ensure_ascii=False)[1:-1],
+        "ascii json": json.dumps(text)[1:-1],
+    }
+
+
+def _both(how: str, escaped: str) -> dict[str, str]:
+    """A spelling of Python's with single quotes escaped, as it is beside double ones, and with none escaped."""
+    return {how: escaped.replace("\\'", "'"), f"quoted {how}": escaped}

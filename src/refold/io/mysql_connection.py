@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 from refold.errors import DatabaseError
 from refold.io.column_types import storable
+from refold.io.config import ConfigFileLoader
+from refold.io.profile_settings import ProfileSettings
 from refold.io.sqlalchemy_connection import SqlAlchemyConnection, TableSwap, Traits
 from refold.io.table_name import TableName
 
@@ -34,6 +36,27 @@ _PACKET = 2**20
 """Bytes of a statement that inserts rows: more are not faster."""
 
 
+def connect_mysql(config: ConfigFileLoader | None) -> MySqlConnection:
+    """A connection to the server that the profile names.
+
+    Raises ProjectError for a key that is missing, DatabaseError when the server cannot be reached.
+    """
+    from sqlalchemy import URL
+
+    settings = ProfileSettings(config, "MySQL")
+    return MySqlConnection(
+        URL.create(
+            "mysql+pymysql",
+            username=settings.text("MYSQL_USER"),
+            password=settings.text("MYSQL_PASSWORD"),
+            host=settings.need("MYSQL_HOST"),
+            port=settings.number("MYSQL_PORT"),
+            database=settings.need("MYSQL_DATABASE"),
+            query={"charset": "utf8mb4"},
+        )
+    )
+
+
 class MySqlConnection(SqlAlchemyConnection):
     """As `refold.io.connection.Connection`."""
 
@@ -43,11 +66,18 @@ class MySqlConnection(SqlAlchemyConnection):
 
         self._locks: list[str] = []
         super().__init__(url, "MySQL", _TRAITS, {"conv": _converters(), "cursorclass": SSCursor})
+        self._begin_session()
+
+    def _begin_session(self) -> None:
         with self._own_words():
-            (self._id, packet, mode) = self._one("SELECT CONNECTION_ID(), @@max_allowed_packet, @@sql_mode")
+            (self._id, packet) = self._one("SELECT CONNECTION_ID(), @@max_allowed_packet")
             self._connection.rollback()
         self._packet = min(_PACKET, int(str(packet)) // 2)
-        self._backslashes = "NO_BACKSLASH_ESCAPES" not in str(mode)
+
+    def reset(self) -> None:
+        super().reset()
+        self._locks.clear()
+        self._begin_session()
 
     def _schema(self, table: TableName) -> str | None:
         return table.schema or table.database
@@ -150,21 +180,23 @@ class MySqlConnection(SqlAlchemyConnection):
     def _fill(self, table: TableName, rows: pa.Table) -> None:
         names = ", ".join(map(self.quoted, rows.column_names))
         head = f"INSERT INTO {table.sql(self.quoted)} ({names}) VALUES ".encode()
+        (mode,) = self._one("SELECT @@sql_mode")
+        backslashes = "NO_BACKSLASH_ESCAPES" not in str(mode)
         dbapi = self._connection.connection.cursor()
         try:
             for part in rows.to_batches(max_chunksize=50_000):
-                for packet in self._packets(part):
+                for packet in self._packets(part, backslashes):
                     dbapi.execute(head + packet)
         finally:
             dbapi.close()
 
-    def _packets(self, rows: pa.RecordBatch) -> Iterator[bytes]:
+    def _packets(self, rows: pa.RecordBatch, backslashes: bool) -> Iterator[bytes]:
         """The rows as literals, `(1,'a'),(2,'b')`, as many at a time as a statement should have."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
         literals = [
-            _literals(name, each, self._backslashes) for name, each in zip(rows.schema.names, rows.columns, strict=True)
+            _literals(name, each, backslashes) for name, each in zip(rows.schema.names, rows.columns, strict=True)
         ]
         comma = pa.scalar(b",", pa.binary())
         texts = pc.binary_join_element_wise(*literals, comma, null_handling="replace", null_replacement=b"NULL")
@@ -199,7 +231,7 @@ def _literals(name: str, found: pa.Array, backslashes: bool) -> pa.Array:
     if is_a.is_timestamp(column.type) and column.type.tz is not None:
         column = column.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
     bare = is_a.is_integer(column.type) or is_a.is_floating(column.type) or is_a.is_decimal(column.type)
-    if is_a.is_fixed_size_binary(column.type) or is_a.is_large_binary(column.type) or is_a.is_binary_view(column.type):
+    if is_a.is_large_binary(column.type):
         column = column.cast(pa.binary())
     is_binary = is_a.is_binary(column.type)
     texts = column if is_binary else column.cast(pa.string()).cast(pa.binary())

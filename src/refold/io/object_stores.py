@@ -16,7 +16,16 @@ from refold.errors import FileStoreError
 from refold.io.config import ConfigFileLoader
 from refold.io.config_keys import ConfigKey
 from refold.io.file_formats import file_kind
-from refold.io.frame_files import Part, data_files, load_frame, require_one_format, told, write_frame
+from refold.io.frame_files import (
+    Part,
+    data_files,
+    is_pattern,
+    load_frame,
+    plain_folder,
+    require_one_format,
+    told,
+    write_frame,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,19 +127,17 @@ class ObjectStore:
         try:
             kind = filesystem.info(path)["type"]
         except FileNotFoundError:
-            if not any(mark in path for mark in "*?["):
+            if not is_pattern(path):
                 raise
             found = [each for each in filesystem.glob(path) if not filesystem.isdir(each)]
-            folder = os.path.commonpath([os.path.dirname(each) for each in found]) if found else ""
+            folder = plain_folder(path)
         else:
             if kind != "directory":
                 return [Part(shown, lambda: filesystem.open(path, "rb"))]
             folder = path
             found = filesystem.find(path)
-        return [
-            self._part(filesystem, each, below)
-            for each, below in data_files([each.lstrip("/") for each in found], folder.lstrip("/"))
-        ]
+        files = data_files([each.lstrip("/") for each in found], folder.lstrip("/"))
+        return [self._part(filesystem, each, below) for each, below in files]
 
     def _part(self, filesystem: FileSystem, path: str, below: str) -> Part:
         return Part(self._shown(path), lambda: filesystem.open(path, "rb"), below)

@@ -24,7 +24,7 @@ def plain(rows: pa.Table) -> pa.Table:
     """The rows with plain types, and nothing but names beside them.
 
     UUIDs, JSON and other extension types become text (bytes where they are stored as such), dictionaries are decoded.
-    An interval becomes a duration where no value counts months, which have no length, else ISO 8601 text (`P1Y2M3DT4S`).
+    An interval becomes a duration where no value counts months, which have no length, else ISO 8601 text (`P14M3DT4S`).
     """
     import pyarrow as pa
 
@@ -42,6 +42,14 @@ def for_database(rows: pa.Table, *, lists: bool, json_type: pa.DataType | None =
     rows = plain(rows)
     wanted = json_type or pa.string()
     columns = [_storable(each, lists, wanted) for each in rows.columns]
+    return pa.Table.from_arrays(columns, names=rows.column_names)
+
+
+def for_duckdb(rows: pa.Table) -> pa.Table:
+    """The rows with types that DuckDB has: as of `plain`, the widest decimals as in `for_database`."""
+    import pyarrow as pa
+
+    columns = [_narrower(each) if pa.types.is_decimal256(each.type) else each for each in plain(rows).columns]
     return pa.Table.from_arrays(columns, names=rows.column_names)
 
 
@@ -189,7 +197,7 @@ def _storable(column: pa.ChunkedArray, lists: bool, json_type: pa.DataType) -> p
         return texts if json_type == pa.string() else texts.cast(json_type)
     if pa.types.is_uint64(found):
         return column.cast(pa.decimal128(20, 0))
-    if pa.types.is_decimal(found) and found.bit_width > 128:
+    if pa.types.is_decimal256(found):
         return _narrower(column)
     return column
 

@@ -21,12 +21,20 @@ def array_of(values: Sequence[object], name: str, where: str) -> pa.Array:
     if UUID in kinds and len(kinds) == 1:
         return pa.array([None if value is None else str(value) for value in values], pa.string())
     try:
-        return pa.array(values, from_pandas=True)
+        return with_room(pa.array(values, from_pandas=True))
     except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
         wide = _wide(values, kinds)
         if wide is not None:
             return wide
         raise _not_one_type(kinds, name, where, error) from error
+
+
+def with_room(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Decimals that have as many digits as there may be: these values do not say how large the next ones are."""
+    import pyarrow as pa
+
+    found = column.type
+    return column.cast(pa.decimal128(38, found.scale)) if pa.types.is_decimal128(found) else column
 
 
 def _wide(values: Sequence[object], kinds: Counter[type]) -> pa.Array | None:

@@ -10,6 +10,7 @@ import os
 import re
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from refold.errors import ProjectError
@@ -62,45 +63,30 @@ def where_it_could_be(name: str) -> str:
     return f"the project keeps none, and neither {_shouted(name)} nor {name} is set in the environment"
 
 
-def secrets_of(project: Path) -> dict[str, str]:
-    """All secrets that can be known beforehand: those that the project keeps, under those of the environment.
+def conceal_secrets_of(project: Path) -> dict[str, str]:
+    """From now on this process shows none of the project's secrets; those, by name.
 
-    The latter go by what their variable says after `REFOLD_SECRET_`. Raises ProjectError.
+    They are what the project keeps, and what the environment has as `REFOLD_SECRET_<name>`. What cannot be read, for
+    want of its key say, cannot be shown either: whoever asks for it is told why.
     """
     store = SecretStore(project)
-    kept = store.values() if store.exists() else {}
-    given = {name[len(PREFIX) :]: value for name, value in os.environ.items() if name.startswith(PREFIX) and value}
-    return {**kept, **given}
+    found = _readable(store) if store.exists() else {}
+    found |= {name[len(PREFIX) :]: value for name, value in os.environ.items() if name.startswith(PREFIX) and value}
+    conceal(*found.values(), os.environ.get(VARIABLE))
+    return found
 
 
-def conceal_secrets_of(project: Path) -> None:
-    """From now on this process shows none of the project's secrets.
-
-    Those that cannot be read, for want of their key say, cannot be shown either: whoever asks for one is told why.
-    """
-    conceal(*(value for name, value in os.environ.items() if name.startswith(PREFIX) or name == VARIABLE))
-    store = SecretStore(project)
-    if not store.exists():
-        return
+def _readable(store: SecretStore) -> dict[str, str]:
+    """The values, those of a damaged file as far as they can be had."""
     try:
-        conceal(*store.values().values())
+        return store.values()
     except ProjectError:
-        for each in _readable(store):
-            conceal(each)
-
-
-def _readable(store: SecretStore) -> list[str | None]:
-    """The values of a damaged file, as far as they can be had."""
-    found: list[str | None] = []
-    try:
-        names = [each.name for each in store.list()]
-    except ProjectError:
-        return []
-    for name in names:
-        try:
-            found.append(store.get(name))
-        except ProjectError:
-            continue
+        pass
+    found: dict[str, str] = {}
+    with suppress(ProjectError):
+        for name in [each.name for each in store.list()]:
+            with suppress(ProjectError):
+                found[name] = store.get(name) or ""
     return found
 
 

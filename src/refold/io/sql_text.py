@@ -201,7 +201,9 @@ def content(token: Token, dialect: Dialect) -> str:
     closing = re.escape(_CLOSING.get(quote, quote))
     if not escaped:
         return re.sub(closing * 2, lambda found: found[0][0], body)
-    return re.sub(rf"{closing}{closing}|\\(?:x[0-9a-fA-F]{{1,2}}|u[0-9a-fA-F]{{4}}|.)", _unescaped(dialect), body, flags=re.S)
+    return re.sub(
+        rf"{closing}{closing}|\\(?:x[0-9a-fA-F]{{1,2}}|u[0-9a-fA-F]{{4}}|.)", _unescaped(dialect), body, flags=re.DOTALL
+    )
 
 
 _CLOSING = {"[": "]"}
@@ -214,7 +216,7 @@ def _unescaped(dialect: Dialect) -> Callable[[re.Match[str]], str]:
         if text[0] != "\\":
             return text[0]
         if len(text) > 2:
-            return chr(int(text[2:], 16))
+            return chr(int(text.lstrip("\\xu"), base=16))
         if text[1] in "%_" and dialect.word == "mysql":
             return text  # LIKE is to see the backslash
         return _ESCAPES.get(text[1], text[1])

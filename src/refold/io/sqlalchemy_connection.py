@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from refold.errors import DatabaseError
 from refold.io.column_types import column_type, python_rows
 from refold.io.fetched_rows import Cursor, fetched
+from refold.io.plain_columns import for_database
 from refold.io.statement import SqlValue, Statement
 from refold.io.table_name import TableName
 
@@ -30,12 +31,14 @@ _AS_IT_IS = {"no_parameters": True}
 
 @dataclass(frozen=True, slots=True)
 class TableSwap:
-    """Statements by which a filled table takes its place at once, where DDL cannot be undone. They name `{table}`,
-    `{new}` and `{old}`; `{bare}` is the table's name without its schema."""
+    """Statements by which a filled table takes its place at once, where DDL cannot be undone.
 
-    put: tuple[str, ...] = ("ALTER TABLE {new} RENAME TO {bare}",)
+    They name the `{table}`, the `{new}` one, and where the `{old}` one may go.
+    """
+
+    put: tuple[str, ...]
     """Where there is no table."""
-    swap: tuple[str, ...] = ("ALTER TABLE {table} SWAP WITH {new}",)
+    swap: tuple[str, ...]
     """Where there is one. What it leaves under the other names is dropped."""
 
 
@@ -188,8 +191,7 @@ class SqlAlchemyConnection:
         """Fills a table of another name, which then takes this one's."""
         token = uuid.uuid4().hex[:12]
         new, old = (table._replace(table=f"_refold_{word}_{token}") for word in ("new", "old"))
-        names = {"table": table, "new": new, "old": old, "bare": TableName(table.table)}
-        texts = {key: each.sql(self.quoted) for key, each in names.items()}
+        texts = {word: each.sql(self.quoted) for word, each in (("table", table), ("new", new), ("old", old))}
         with self._claimed(token, table):
             try:
                 self._make(new, rows)
@@ -212,6 +214,7 @@ class SqlAlchemyConnection:
         import sqlalchemy as sa
         from sqlalchemy.schema import CreateTable
 
+        rows = for_database(rows, lists=False)
         columns = [
             sa.Column(field.name, column_type(field.type, self._dialect), autoincrement=False) for field in rows.schema
         ]
@@ -272,6 +275,12 @@ class SqlAlchemyConnection:
         cancel = getattr(self._connection.connection.dbapi_connection, "cancel", None)
         if callable(cancel):
             cancel()
+
+    def reset(self) -> None:
+        """By a new session: drivers have no word for making one as good as new."""
+        with self._own_words():
+            self._connection.close()
+            self._connection = self._engine.connect()
 
     def close(self) -> None:
         with self._own_words():

@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from refold.io.column_types import storable
+from refold.io.config import ConfigFileLoader
 from refold.io.fetched_rows import as_expected
+from refold.io.profile_settings import ProfileSettings
 from refold.io.sqlalchemy_connection import SqlAlchemyConnection
 from refold.io.statement import SqlValue, Statement
 from refold.io.table_name import TableName
+from refold.languages.project_context import get_repo_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,6 +34,18 @@ _READS = re.compile(
 )
 _VIEW = "_refold_declared"
 _LARGEST = 2**63
+
+
+def connect_sqlite(config: ConfigFileLoader | None) -> SqliteConnection:
+    """A connection to the file SQLITE_DATABASE, relative to the project; `:memory:` is an empty database.
+
+    Raises ProjectError where the profile has no such key, DatabaseError when the file cannot be opened.
+    """
+    named = ProfileSettings(config, "SQLite").need("SQLITE_DATABASE")
+    if named == ":memory:":
+        return SqliteConnection(None)
+    path = Path(named).expanduser()
+    return SqliteConnection(path if path.is_absolute() else Path(get_repo_path()) / path)
 
 
 class SqliteConnection(SqlAlchemyConnection):

@@ -32,12 +32,11 @@ def write_xml(frame: pd.DataFrame, file: BinaryIO, options: Mapping[str, object]
     """Writes an element for each row. Raises ValueError for names and characters that XML cannot hold."""
     document = io.BytesIO()
     write: Callable[..., object] = frame.to_xml
-    write(document, **{"index": False, "parser": "etree", **options})
-    text = document.getvalue()
-    # The parser that writes lets everything pass.
-    checked = expat.ParserCreate()
     try:
-        checked.Parse(text, True)
+        write(document, **{"index": False, "parser": "etree", **options})
+        text = document.getvalue()
+        # Not every way of writing looks at what it writes.
+        expat.ParserCreate().Parse(text, True)
     except expat.ExpatError as error:
         raise ValueError(f"a column's name or a value holds what XML cannot: {error}") from error
     file.write(text)

@@ -14,26 +14,30 @@ from refold.errors import BadInputError, PipelineError, RefoldError
 from refold.io.expressions import Expressions, holds_expressions
 from refold.io.template_functions import template_functions
 from refold.model.block import JsonValue
+from refold.model.keys import BlockUuid
 from refold.model.project import METADATA, PIPELINES
 from refold.model.yaml_file import YamlFile
-from refold.ports.executor import BlockTask, RunContext
+from refold.ports.executor import RunContext
 
 _Steps = tuple[str | int, ...]
 """Keys and indices that lead to a value."""
 
 
 def filled_configuration(
-    task: BlockTask, context: RunContext, variables: Mapping[str, JsonValue]
+    block: BlockUuid,
+    configuration: Mapping[str, JsonValue],
+    context: RunContext,
+    variables: Mapping[str, JsonValue],
 ) -> Mapping[str, JsonValue]:
     """The block's configuration with what its expressions give; itself where there are none.
 
     `variables` are those of the run, filled in. Raises PipelineError with file, line and key.
     """
-    if not _any_expression(task.configuration):
-        return task.configuration
+    if not _any_expression(configuration):
+        return configuration
     filling = _Filling(context, variables)
-    where: _Steps = ("blocks", task.block, "configuration")
-    return {key: filling.fill(value, (*where, key)) for key, value in task.configuration.items()}
+    where: _Steps = ("blocks", block, "configuration")
+    return {key: filling.fill(value, (*where, key)) for key, value in configuration.items()}
 
 
 def filled_variables(context: RunContext) -> Mapping[str, JsonValue]:

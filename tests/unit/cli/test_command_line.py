@@ -8,20 +8,24 @@ from typing import Annotated
 import pytest
 
 from refold.cli.app import REFOLD
-from refold.cli.command_line import CommandLine
+from refold.cli.command_line import Command, CommandLine, Group
 from refold.cli.endings import Exit
 from refold.cli.mage_app import MAGE
 from refold.cli.parameters import Argument, Option
 from refold.cli.start import expects_workers
 
-NAMES = [(line, name) for line in (REFOLD, MAGE) for name in line.commands]
+NAMES = [(line, name) for line in (REFOLD, MAGE) for name in line.every()]
 
 
 @pytest.mark.parametrize(("line", "name"), NAMES, ids=[f"{line.program} {name}" for line, name in NAMES])
-def test_a_command_is_where_the_table_says_and_does_what_it_says(line: CommandLine, name: str) -> None:
-    function = line.commands[name].load()
-    assert (function.__doc__ or "").splitlines()[0] == line.commands[name].summary
-    assert f"  {name} " in line.help()
+def test_a_command_is_where_the_table_says_and_does_what_it_says(
+    capsys: pytest.CaptureFixture[str], line: CommandLine, name: str
+) -> None:
+    command = line.every()[name]
+    assert (command.load().__doc__ or "").splitlines()[0] == command.summary
+    *group, word = name.split()
+    assert line.run([*group, "--help"]) == 0
+    assert f"  {word} " in capsys.readouterr().out
 
 
 def copy(
@@ -88,6 +92,40 @@ def test_help_tells_each_parameter(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_command_that_is_not_there_is_told_with_the_one_meant(capsys: pytest.CaptureFixture[str]) -> None:
     assert REFOLD.run(["rnu"]) == 2
     assert "there is no command `rnu`\n  Did you mean `run`?" in capsys.readouterr().err
+
+
+GROUPED = CommandLine(
+    "shop", "Sells.", {"cat": Group("Keep cats.", {"feed": Command(f"{__name__}:feed", "Feed a cat.")})}
+)
+
+
+def feed(cat: Annotated[str, Argument(metavar="CAT", help="Who is hungry.")]) -> None:
+    """Feed a cat."""
+    print(f"{cat} is fed")
+
+
+def test_a_command_of_a_group_is_called_by_both_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert GROUPED.run(["cat", "feed", "Tom"]) == 0
+    assert capsys.readouterr().out == "Tom is fed\n"
+    assert GROUPED.run(["cat", "feed", "--help"]) == 0
+    assert "usage: shop cat feed" in capsys.readouterr().out
+
+
+def test_a_group_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert GROUPED.run(["cat"]) == 2
+    bare = capsys.readouterr().out
+    assert GROUPED.run(["cat", "--help"]) == 0
+    assert bare == capsys.readouterr().out
+    assert "usage: shop cat COMMAND ..." in bare
+    assert "Keep cats." in bare
+    assert "  feed  Feed a cat." in bare
+    assert "  cat  Keep cats." in GROUPED.help()
+
+
+def test_a_command_that_a_group_does_not_have_is_told_with_the_one_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    assert GROUPED.run(["cat", "fed"]) == 2
+    error = capsys.readouterr().err
+    assert "there is no command `fed`\n  Did you mean `feed`?\n  `shop cat --help` lists the commands." in error
 
 
 def test_without_a_command_the_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

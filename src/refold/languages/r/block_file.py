@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 
-from refold.errors import BlockError, BlockFileError
+from refold.errors import BlockError, BlockFileError, BlockTimeoutError
 from refold.languages.python.block_function import BlockFunction, Callback
 from refold.languages.python.called import called_with_inputs
 from refold.languages.r.answers import loaded, result
@@ -31,6 +31,13 @@ class RFile:
     callbacks: Sequence[Callback] = ()
 
     def __init__(self, task: BlockTask, context: RunContext) -> None:
+        self.main = called_with_inputs(task.block, len(task.inputs), _Runs(task, context).run)
+
+
+class _Runs:
+    """Calls the function in processes of R, which end when nobody holds this any more."""
+
+    def __init__(self, task: BlockTask, context: RunContext) -> None:
         self._task = task
         self._folder = context.project
         self._path = task.source.path
@@ -42,9 +49,9 @@ class RFile:
         """How many arguments the function takes; None: any number, or not known yet."""
         self._broken: BlockFileError | None = None
         """Why the file cannot be loaded, which is so for all runs."""
-        self.main = called_with_inputs(task.block, len(task.inputs), self._run)
 
-    def _run(self, *inputs: object, **keywords: object) -> object:
+    def run(self, *inputs: object, **keywords: object) -> object:
+        """What the function returns. Raises RError, REndedError, BlockFileError or another BlockError."""
         timeout = self._task.timeout
         deadline = None if timeout is None else time.monotonic() + timeout + _GRACE
         names = self._task.upstreams or [f"input {number}" for number in range(1, len(inputs) + 1)]
@@ -55,7 +62,7 @@ class RFile:
             self._check_count(len(given))
             answer = process.ask(request, deadline)
         except TimeoutError:
-            raise BlockError(f"R was killed: it ran longer than the timeout of {timeout:g} seconds") from None
+            raise BlockTimeoutError(f"ran longer than its timeout of {timeout:g} seconds; R was killed") from None
         finally:
             self._give_back(process)
         return result(answer, self._path)

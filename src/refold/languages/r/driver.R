@@ -24,7 +24,9 @@ local({
 
   # What a vector is, its plain data, and what else one must know of it: levels, a time zone.
   vector_parts <- function(x, at) {
-    if (is.factor(x)) return(list("factor", as.integer(x), enc2utf8(levels(x))))
+    if (is.factor(x)) {
+      return(list(if (is.ordered(x)) "ordered" else "factor", as.integer(x), enc2utf8(as.character(levels(x)))))
+    }
     if (inherits(x, "Date")) return(list("date", as.double(unclass(x)), NULL))
     if (inherits(x, "POSIXlt")) x <- as.POSIXct(x)
     if (inherits(x, "POSIXct")) {

@@ -79,8 +79,15 @@ def _frame(rows: int, names: Sequence[str], columns: Sequence[object]) -> object
             raise BlockError(f"returned a data.frame with two columns `{name}`", fix="Rename one of them.")
     if not columns:
         return pd.DataFrame(index=pd.RangeIndex(rows))
-    arrays = [array_of(parts) for parts in columns]
-    return to_pandas(pa.table(dict(zip(names, arrays, strict=True))))
+    parts = {name: cast("list[object]", each) for name, each in zip(names, columns, strict=True)}
+    frame = to_pandas(pa.table({name: array_of(each) for name, each in parts.items()}))
+    for name, (kind, codes, levels) in parts.items():
+        if _word(kind) in {"factor", "ordered"}:
+            numbers = cast("NDArray[np.int32]", codes)
+            frame[name] = pd.Categorical.from_codes(
+                [each - 1 for each in numbers.clip(0).tolist()], pd.Index(_texts(levels)), ordered=_word(kind) == "ordered"
+            )
+    return frame
 
 
 def values_of(parts: object) -> list[object]:
@@ -218,6 +225,7 @@ _READERS: Mapping[str, Callable[[object, object], pa.Array]] = {
     "double": _reals,
     "character": _characters,
     "factor": _factor,
+    "ordered": _factor,
     "date": _dates,
     "datetime": _times,
     "duration": _durations,

@@ -11,13 +11,13 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import cast
+from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 from refold.errors import BlockError
 from refold.io.arrow_tables import to_arrow
 from refold.languages.description import describe
-from refold.languages.frames import series_library, table_library
+from refold.languages.frames import FrameLibrary, series_library, table_library
 from refold.languages.r.arrow_columns import frame_of
 from refold.languages.r.xdr_writer import (
     CHARACTER,
@@ -36,6 +36,10 @@ from refold.languages.r.xdr_writer import (
 )
 from refold.ports.output_store import StoredElements
 
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 EXACT = 2**53
 """Up to here doubles hold every whole number."""
@@ -53,7 +57,9 @@ def argument(value: object, where: str) -> Pieces:
         value = value.to_dict() if hasattr(value, "to_dict") else list(value)  # type: ignore[call-overload]
     if isinstance(value, dict):
         return data_frame({str(key): _column(element, f"{where}, `{key}`") for key, element in value.items()}, 1)
-    if table_library(value) is not None or _are_rows(value):
+    if table_library(value) is not None:
+        return _frame(value, where)
+    if _are_rows(value):
         return frame_of(to_arrow(value, where), _nested)
     return _value(value, where)
 
@@ -67,6 +73,20 @@ def variables(values: Mapping[str, object]) -> Pieces:
         except NotForRError:
             continue
     return listed([*kept.values()], [*kept])
+
+
+def _frame(value: object, where: str) -> Pieces:
+    """One frame, its categories kept, which are nothing to a database."""
+    import pyarrow as pa
+
+    try:
+        if isinstance(value, pa.Table):
+            return frame_of(value, _nested)
+        if table_library(value) is FrameLibrary.PANDAS:
+            return frame_of(pa.Table.from_pandas(cast("pd.DataFrame", value), preserve_index=False), _nested)
+        return frame_of(cast("pl.DataFrame", value).to_arrow(), _nested)
+    except pa.ArrowException:  # cells of several kinds in a column, of which more is known elsewhere
+        return frame_of(to_arrow(value, where), _nested)
 
 
 def _are_rows(value: object) -> bool:
@@ -100,7 +120,7 @@ def _value(value: object, where: str) -> Pieces:
         found = _vector(elements) if elements else None
         return listed([_value(each, where) for each in elements]) if found is None else found
     if table_library(value) is not None:
-        return frame_of(to_arrow(value, where), _nested)
+        return _frame(value, where)
     found = _vector([value])
     if found is None:
         raise NotForRError(

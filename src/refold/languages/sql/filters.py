@@ -38,7 +38,9 @@ def sql_filters(jinja_filters: Mapping[str, Filter]) -> dict[str, Filter]:
     def join(
         environment: Environment, value: Iterable[object], d: object = "", attribute: str | int | None = None
     ) -> JoinedText:
-        return JoinedText.of(value if attribute is None else map(make_attrgetter(environment, attribute), value), str(d))
+        return JoinedText.of(
+            value if attribute is None else map(make_attrgetter(environment, attribute), value), str(d)
+        )
 
     return {**jinja_filters, "identifier": identifier, "join": join, "tojson": json_text}
 

@@ -1,4 +1,4 @@
-"""Python's lambdas in a template's expressions, for which Jinja has no words: each is compiled, a name takes its place."""
+"""Python's lambdas in a template's expressions, for which Jinja has no words: each is compiled, and has a name."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ Function = Callable[..., object]
 _OPENINGS = re.compile(r"\{%-?\+?\s*raw\b.*?\{%-?\+?\s*endraw\b|\{#.*?#\}|(?P<open>\{[{%])", re.DOTALL)
 _CLOSES = {"{{": "}}", "{%": "%}"}
 _BRACKETS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
-_STRING = re.compile(
-    r"('''|\"\"\").*?(?:(?<!\\)\1|\Z)|'(?:[^'\\]|\\.)*(?:'|\Z)|\"(?:[^\"\\]|\\.)*(?:\"|\Z)", re.DOTALL
-)
+_STRING = re.compile(r"('''|\"\"\").*?(?:(?<!\\)\1|\Z)|'(?:[^'\\]|\\.)*(?:'|\Z)|\"(?:[^\"\\]|\\.)*(?:\"|\Z)", re.DOTALL)
 _WORD = re.compile(r"\w+")
 
 

@@ -76,7 +76,7 @@ class Text:
 
     text: str
 
-    def fill(self, filled: Filled, values: Sequence[object]) -> None:
+    def fill(self, filled: Filled, values: Sequence[object]) -> None:  # noqa: ARG002
         filled.parts.append(self.text)
 
 
@@ -100,9 +100,7 @@ class Value:
             filled.parts.append("(")
         if elements is None:
             filled.bind([value])
-        elif len(elements) == 1 or (elements and (self.listed or self.brackets)):
-            filled.bind(elements)
-        elif elements and all(isinstance(each, Identifier) for each in elements):
+        elif len(elements) == 1 or (elements and self._takes(elements)):
             filled.bind(elements)
         elif not elements and self.brackets:
             filled.parts.append("NULL")
@@ -113,6 +111,9 @@ class Value:
             )
         if self.brackets:
             filled.parts.append(")")
+
+    def _takes(self, elements: Sequence[object]) -> bool:
+        return self.listed or self.brackets or all(isinstance(each, Identifier) for each in elements)
 
 
 @dataclass(frozen=True, slots=True)

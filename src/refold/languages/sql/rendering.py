@@ -188,7 +188,7 @@ def _environment(finalize: Callable[[Context, object], str]) -> Environment:
         return finalize(context, value)
 
     environment = SandboxedEnvironment(undefined=StrictUndefined, finalize=marked, keep_trailing_newline=True)
-    environment.concat = SqlFragment.of  # type: ignore[assignment] # what generated code makes of captured text
+    environment.concat = SqlFragment.of  # type: ignore[method-assign] # what generated code makes of captured text
     environment.filters = sql_filters(environment.filters)
     return environment
 

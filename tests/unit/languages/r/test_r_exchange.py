@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from pathlib import Path
 from uuid import UUID
 
 import numpy as np
@@ -18,46 +17,15 @@ from hypothesis import strategies as st
 
 from refold.errors import BlockError
 from refold.languages.r.block_file import RFile
-from refold.model.block import BlockType, Language
-from refold.model.keys import BlockUuid, PipelineUuid, RunId
-from refold.ports.executor import BlockTask, InputKind, RunContext, Source
-from refold.testing.r_installed import require_rscript
 
 Run = Callable[..., object]
 
 
-def r_file(folder: Path, code: str, inputs: int = 1, block_type: BlockType = BlockType.TRANSFORMER) -> RFile:
-    task = BlockTask(
-        run=RunId("run"),
-        number=0,
-        block=BlockUuid("block"),
-        type=block_type,
-        language=Language.R,
-        source=Source(BlockUuid("block"), folder / "block.r", code),
-        configuration={},
-        inputs=(InputKind.ITEM,) * inputs,
-        axes=0,
-        dynamic=False,
-        upstreams=tuple(BlockUuid(f"upstream_{number}") for number in range(inputs)),
-    )
-    context = RunContext(
-        run=RunId("run"),
-        pipeline_uuid=PipelineUuid("pipeline"),
-        project=folder,
-        run_folder=folder,
-        latest_folder=folder,
-        variables={},
-        started_at=0.0,
-    )
-    return RFile(task, context)
-
-
 @pytest.fixture(scope="module")
-def evaluate(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def evaluate(tmp_path_factory: pytest.TempPathFactory, make_file: Callable[..., RFile]) -> Run:
     """What R makes of an expression of `x`, the value that it is given."""
-    require_rscript()
     code = "transform <- function(x) eval(parse(text = global_vars$code))\n"
-    function = r_file(tmp_path_factory.mktemp("r"), code).main.function
+    function = make_file(tmp_path_factory.mktemp("r"), code).main.function
     return lambda code, value=None: function(value, code=code)
 
 
@@ -95,7 +63,8 @@ def test_dates_times_and_durations_keep_their_classes(evaluate: Run, value: obje
     [
         ("NULL", None), ("5L", 5), ("2.5", 2.5), ("TRUE", True), ("'a'", "a"), ("NA", None), ("NA_character_", None),
         ("c(1L, NA)", [1, None]), ("c('a', NA, '')", ["a", None, ""]), ("c(TRUE, NA)", [True, None]), ("list()", []),
-        ("character()", []), ("1:3", [1, 2, 3]), ("I(5L)", [5]), ("list(5L)", [5]), ("list(1L, 'a', NULL)", [1, "a", None]),
+        ("character()", []), ("1:3", [1, 2, 3]), ("I(5L)", [5]), ("list(5L)", [5]),
+        ("list(1L, 'a', NULL)", [1, "a", None]),
         ("list(a = 1L, b = list(c = 'd'))", {"a": 1, "b": {"c": "d"}}), ("c(a = 1L, b = 2L)", {"a": 1, "b": 2}),
         ("factor(c('u', 'v', 'u'))", ["u", "v", "u"]), ("as.Date('2024-02-29')", date(2024, 2, 29)),
         ("as.POSIXct('2024-02-29 01:02:03')", datetime(2024, 2, 29, 1, 2, 3)),
@@ -142,7 +111,7 @@ def frame() -> pd.DataFrame:
             "kind": pd.Categorical(["x", None, "y"], categories=["y", "x"]),
             "day": [date(2024, 2, 29), None, date(1900, 1, 1)],
             "at": pd.to_datetime(["2024-02-29 01:02:03.123456", None, "1969-12-31 23:59:59.5"], format="ISO8601"),
-            "zoned": pd.to_datetime(["2024-02-29 01:02:03", None, "2024-07-01"]).tz_localize("Europe/Berlin"),
+            "zoned": pd.to_datetime(["2024-02-29 01:02:03", None, "2024-07-01 00:00:00"]).tz_localize("Europe/Berlin"),
             "took": pd.to_timedelta([1500, None, -1], unit="ms"),
         }
     )
@@ -225,7 +194,9 @@ SCALARS = (
 
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(values=st.lists(SCALARS, min_size=2) | st.dictionaries(TEXT.filter(bool), st.lists(SCALARS, min_size=2), min_size=1))
+@given(
+    values=st.lists(SCALARS, min_size=2) | st.dictionaries(TEXT.filter(bool), st.lists(SCALARS, min_size=2), min_size=1)
+)
 def test_lists_and_dicts_of_any_values_come_back_as_they_went(evaluate: Run, values: object) -> None:
     assert evaluate("x$it[[1]]", {"it": values}) == values
 

@@ -1,11 +1,11 @@
-"""Secrets come from the environment."""
+"""Secrets of the environment and of the project."""
 
 from __future__ import annotations
 
 import pytest
 
 from mage_ai.data_preparation.shared import secrets as facade
-from refold.api.secrets import get_secret_value
+from refold.io.secrets import get_secret_value
 
 
 @pytest.mark.parametrize("variable", ["REFOLD_SECRET_api-key", "REFOLD_SECRET_API_KEY", "api-key"])

@@ -1,0 +1,5 @@
+"""`from mage_ai.io.duckdb import DuckDB`."""
+
+from refold.io.named_databases import DuckDB
+
+__all__ = ["DuckDB"]

@@ -1,0 +1,5 @@
+"""`from mage_ai.io.mongodb import MongoDB`."""
+
+from refold.io.mongodb import MongoDB
+
+__all__ = ["MongoDB"]
