@@ -9,8 +9,10 @@ import pytest
 
 from refold.io.adbc_connection import connect_postgres
 from refold.io.duckdb_connection import connect_duckdb
+from refold.io.mysql_connection import connect_mysql
+from refold.io.sqlite_connection import connect_sqlite
 from refold.testing.connection_contract import ConnectionContract, Open, opening
-from refold.testing.database_servers import fresh_postgres
+from refold.testing.database_servers import fresh_mariadb, fresh_postgres
 
 _ENDLESS_IN_DUCKDB = (
     "SELECT COUNT(*) FROM range(100000000000) AS a, range(100000000) AS b WHERE a.range % 7 = b.range % 5"
@@ -43,4 +45,25 @@ class TestPostgres(ConnectionContract):
     @pytest.fixture
     def open_connection(self, tmp_path: Path) -> Iterator[Open]:
         with fresh_postgres() as settings, opening(connect_postgres, tmp_path, settings) as open_connection:
+            yield open_connection
+
+
+class TestMariaDb(ConnectionContract):
+    transactional_ddl = False
+    endless = "SELECT COUNT(*) FROM seq_1_to_1000000000 AS a, seq_1_to_1000000000 AS b WHERE a.seq % 7 = b.seq % 5"
+
+    @pytest.fixture
+    def open_connection(self, tmp_path: Path) -> Iterator[Open]:
+        with fresh_mariadb() as settings, opening(connect_mysql, tmp_path, settings) as open_connection:
+            yield open_connection
+
+
+class TestSqlite(ConnectionContract):
+    endless = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000000) SELECT COUNT(*) FROM n"
+    )
+
+    @pytest.fixture
+    def open_connection(self, tmp_path: Path) -> Iterator[Open]:
+        with opening(connect_sqlite, tmp_path, {"SQLITE_DATABASE": str(tmp_path / "a.db")}) as open_connection:
             yield open_connection

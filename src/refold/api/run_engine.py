@@ -6,17 +6,21 @@ engines may be started for a run: one drives it, the others end.
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
-from contextlib import closing
+import threading
+from contextlib import closing, suppress
 from pathlib import Path
 
 from refold.api.run_setup import make_context, make_setup, prepare
-from refold.api.running import RunOptions, drive_run
+from refold.api.running import RunOptions, cancelled_by_ctrl_c, drive_run
 from refold.api.wiring import open_project_store
+from refold.engine.engine import POLL_SECONDS
 from refold.engine.ownership import this_process
 from refold.engine.pipeline_run import LEASE_SECONDS, PipelineRun
-from refold.errors import LeaseError, RefoldError
+from refold.errors import LeaseError, RefoldError, StoreError
 from refold.model.keys import RunId
 from refold.model.pipeline import Pipeline
 from refold.model.project import Project
@@ -81,26 +85,49 @@ def drive(project: str, run: str) -> None:
             lease = store.acquire(record.id, this_process(), SystemClock().now(), LEASE_SECONDS)
         except LeaseError:  # another engine was faster
             return
-        try:
-            options = RunOptions.of(record)
-            prepared = prepare(Pipeline.get(record.pipeline_uuid, loaded))
-            context = make_context(
-                prepared, record.id, options.variables, record.created_at, options.run_tests, options.run_sensors
-            )
-            setup = make_setup(prepared, context)
-        except BaseException:  # it was edited since it was asked for
-            store.finish(lease, WriteBatch(), RunStatus.FAILED, SystemClock().now())
-            raise
-        early = _EarlyCancel(Control.CANCEL in store.requests(record.id))
-        drive_run(store, prepared, setup, options, SystemClock(), early)
+        stop = _Stop(loaded, record.id)
+        with cancelled_by_ctrl_c(stop.ask):
+            stop.start()
+            try:
+                options = RunOptions.of(record)
+                prepared = prepare(Pipeline.get(record.pipeline_uuid, loaded))
+                context = make_context(
+                    prepared, record.id, options.variables, record.created_at, options.run_tests, options.run_sensors
+                )
+                setup = make_setup(prepared, context)
+            except BaseException:  # it was edited since it was asked for
+                store.finish(lease, WriteBatch(), RunStatus.FAILED, SystemClock().now())
+                raise
+            drive_run(store, prepared, setup, options, SystemClock(), stop)
 
 
-class _EarlyCancel:
-    """Cancels a run that was asked to stop before it had begun: beginning, it forgets what was asked."""
+class _Stop(threading.Thread):
+    """Hears that the run is to stop: while it has not begun, which forgets what was asked before, and while a block in
+    this process keeps the engine from asking. It then does what Ctrl-C does."""
 
-    def __init__(self, asked: bool) -> None:
-        self._asked = asked
+    def __init__(self, project: Project, run: RunId) -> None:
+        super().__init__(name="requests", daemon=True)
+        self._project = project
+        self._run = run
+        self._asked = False
+        self._is_over = threading.Event()
+
+    def ask(self) -> None:
+        """The run is to stop."""
+        self._asked = True
 
     def __call__(self, run: PipelineRun) -> None:
+        """The engine has looked after the run."""
         if self._asked:
             run.cancel()
+        if run.end is not None:
+            self._is_over.set()
+
+    def run(self) -> None:
+        """Asks again and again, until somebody wants it to stop, or it is over."""
+        with closing(open_project_store(self._project)) as store:
+            while not self._is_over.wait(POLL_SECONDS):
+                with suppress(StoreError):  # the engine itself will have to deal with that
+                    if Control.CANCEL in store.requests(self._run):
+                        os.kill(os.getpid(), signal.SIGTERM)
+                        return

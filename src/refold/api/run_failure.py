@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 
+from refold.api.run_engine import written_by_engine
 from refold.api.run_summary import RunSummary
 from refold.api.wiring import open_project_store
 from refold.errors import PipelineRunError
@@ -22,8 +23,9 @@ def not_completed(project: Project, record: RunRecord) -> PipelineRunError:
             some = ", ".join(failure.block_runs[:_SHOWN])
             more = failure.count - min(len(failure.block_runs), _SHOWN)
             lines.append(f"  {some}{f' and {more} more' if more > 0 else ''}: {failure.error}")
+        said = written_by_engine(reader.folder) if len(lines) == 1 else ""
     return PipelineRunError(
-        "\n".join(lines),
+        "\n".join([*lines, said] if said else lines),
         where=f"run {record.id}",
         fix=f"`refold show {record.id}` tells more, `refold retry {record.id}` runs what is incomplete.",
     )

@@ -139,7 +139,9 @@ class _Request:
 
     project: Project
     prepared: PreparedPipeline
-    variables: dict[str, JsonValue]
+    variables: Mapping[str, JsonValue]
+    kept: KeptVariables
+    """What is stored of them."""
     every: float
     timeout: float | None
     verbose: bool
@@ -165,6 +167,8 @@ class _Request:
         project = project_of(repo_path)
         pipeline = Pipeline.get(str(pipeline_uuid), project)
         given = _json_of(variables or {})
+        kept = KeptVariables.of(project.path, given)
+        kept.given()  # the engine must be able to do so, too
         by = _started_by(caller, schedule_name)
         if by.depth > DEEPEST:
             raise BadInputError(
@@ -173,7 +177,7 @@ class _Request:
                 where=f"{by}",
                 fix="Let a condition end the chain, or let one pipeline loop over what is to be done.",
             )
-        return cls(project, prepare(pipeline), given, poll_interval, poll_timeout, verbose, by, caller)
+        return cls(project, prepare(pipeline), given, kept, poll_interval, poll_timeout, verbose, by, caller)
 
     def start(self) -> _Started:
         """Starts the run, unless a former attempt of the same block run has."""
@@ -217,7 +221,7 @@ class _Request:
         if self.caller is None:
             while True:
                 yield new_run_id(SystemClock())
-        asked = json.dumps(self.variables, sort_keys=True)
+        asked = json.dumps(self.kept.told, sort_keys=True)
         deed = "\0".join((self.caller(), str(self.project.path), self.prepared.pipeline.uuid, asked))
         deed = f"{deed}\0{self.caller.ordinal(deed)}"
         for attempt in count():
@@ -226,11 +230,10 @@ class _Request:
     def _store_new(self, store: RunStore, run: RunId) -> RunRecord:
         options, now = RunOptions(self.variables), SystemClock().now()
         make_run_folder(make_context(self.prepared, run, self.variables, now, options.run_tests))
-        kept = KeptVariables.of(self.project.path, self.variables)
-        asked = {**options.as_json(), **self.by.as_options(), **kept.as_options()}
+        asked = {**options.as_json(), **self.by.as_options(), **self.kept.as_options()}
         pipeline, project = self.prepared.pipeline.uuid, str(self.project.path)
         blocks = self.prepared.snapshot(self.variables)
-        store.create(NewRun(run, project, pipeline, now, kept.variables, asked, blocks))
+        store.create(NewRun(run, project, pipeline, now, self.kept.variables, asked, blocks))
         if self.verbose:
             print(f"run {run} of `{pipeline}` started")
         return store.get(run)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from refold.languages.loading import load_block, load_python
+from refold.languages.loading import let_go, load_block, load_python
 from refold.languages.python.block_file import BlockFile
 from refold.languages.python.block_function import BlockFunction, Callback
 from refold.model.block import BlockType
@@ -19,7 +19,7 @@ class BlockCode:
     def __init__(self, task: BlockTask, context: RunContext) -> None:
         """Loads the block's file and those attached to it. Raises BlockFileError when one cannot be."""
         self._context = context
-        file = load_block(task, context)
+        self._file = file = load_block(task, context)
         skipped = task.type is BlockType.SENSOR and not context.run_sensors
         attached = [self._load(source, BlockType.CONDITIONAL) for source in task.conditions]
         callbacks = [self._load(source, BlockType.CALLBACK) for source in task.callbacks]
@@ -40,6 +40,10 @@ class BlockCode:
         """Whether a run is nothing but a call of the function with its one input, `async def` or not."""
         self.bare = call_alone and not self.main.is_async
         """Whether a run is nothing but a call of the function, which returns at once what the run comes to."""
+
+    def close(self) -> None:
+        """No run of the block follows."""
+        let_go(self._file)
 
     def _load(self, source: Source, block_type: BlockType) -> BlockFile:
         return load_python(source, block_type, self._context.project, self._context.requirements)

@@ -55,11 +55,13 @@ class Caller:
         at = self._inputs.current if self._position is None else self._position
         return next(self._inputs.counts.setdefault((at, deed), count()))
 
-    def give_up(self, reason: BaseException) -> None:
-        """Nobody waits for it any longer: if it waits itself, it is to stop with this. From any thread."""
+    def give_up(self, reason: BaseException) -> bool:
+        """Nobody waits for it any longer: whether it waits itself, and stops with this. From any thread."""
         self.given_up = reason
-        if self._on_give_up is not None:
-            self._on_give_up()
+        call = self._on_give_up
+        if call is not None:
+            call()
+        return call is not None
 
     def check(self) -> None:
         """Raises why it was given up, if it was."""

@@ -121,6 +121,9 @@ class OpenRun:
         return self.store.builder(f"{self.writer}-{self._builders}")
 
     def close(self) -> None:
-        """Closes files."""
+        """Closes files, and lets go of the blocks' code."""
+        for code in self._code.values():
+            if isinstance(code, BlockCode):
+                code.close()
         self.log.close()
         self.store.close()

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import asyncio
 
 _T = TypeVar("_T")
+_STOPPING = 1.5
+"""Seconds that a run may take to let go of what it waits for, such as a pipeline that it has started."""
 
 
 class Threads:
@@ -137,9 +139,12 @@ class ThreadedBatch(WideBatch):
 
         awaited = attempt.finished
         if attempt.claim():
-            attempt.caller.give_up(reason)
-            self._on_stuck(1)
-            awaited.add_done_callback(lambda _finished: self._on_stuck(-1))
+            if attempt.caller.give_up(reason):
+                with suppress(asyncio.CancelledError):  # it stops as fast as it can
+                    await asyncio.wait((awaited,), timeout=_STOPPING)
+            if not awaited.done():
+                self._on_stuck(1)
+                awaited.add_done_callback(lambda _finished: self._on_stuck(-1))
             awaited = self._on_thread(partial(self._end, attempt.call, position, attempt.started, reason))
         while not awaited.done():
             with suppress(asyncio.CancelledError):  # it is given up as it is

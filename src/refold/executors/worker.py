@@ -17,7 +17,7 @@ import signal
 import threading
 import time
 import traceback
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -71,7 +71,7 @@ class Worker:
         self._heard: SimpleQueue[ToWorker | WaitMessage | None] = SimpleQueue()
         """What the engine said, not yet answered; None: results begin to wait. What the engine is to hear of waits:
         said from here, it cannot be torn by a signal."""
-        self._waits: Counter[int] = Counter()
+        self._waits: dict[int, int] = {}
         """By batch: how many waits for something outside are under way."""
         self._memory = OwnMemory(self._give_back)
         self._is_at_job = False
@@ -128,9 +128,11 @@ class Worker:
         """What a batch waits for is outside: tells the engine where nothing else goes on in the main thread."""
         if threading.current_thread() is not threading.main_thread() and not self._runner.waits_for(batch):
             return
-        before = self._waits[batch]
-        self._waits[batch] += 1 if waits else -1
-        if (before > 0) != (self._waits[batch] > 0):
+        before = self._waits.pop(batch, 0)
+        now = before + (1 if waits else -1)
+        if now > 0:
+            self._waits[batch] = now
+        if (before > 0) != (now > 0):
             self._heard.put(WaitMessage(batch, waits))
 
     def _give_back(self) -> None:

@@ -201,7 +201,8 @@ class AdbcConnection:
 
     def _rows(self, text: str, bound: pa.Table | None) -> pa.Table | None:
         """Runs the statement, with these values for its parameters; its rows."""
-        if not text.strip():
+        text = re.sub(r"[\s;]+$", "", text)
+        if not text:
             return None
         with self._cursor(text) as cursor:
             schema = cursor.adbc_execute_schema(text)
@@ -209,8 +210,9 @@ class AdbcConnection:
         if readable is not None and self._refused_apart(readable) is None:
             text = readable
         with self._cursor(text) as cursor:
-            # The driver takes everything for what COPY can give, but knows statements of no kind that gives rows.
-            if bool(len(schema)) != bool(_COPYABLE.match(text)):
+            # The driver copies whatever gives rows; COPY takes queries alone, and nothing behind their end.
+            copyable = _COPYABLE.match(text) is not None and ";" not in text
+            if bool(len(schema)) != copyable:
                 cursor.adbc_statement.set_options(**_NO_COPY)
             cursor.execute(text, bound)
             if not len(schema):

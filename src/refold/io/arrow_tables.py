@@ -62,7 +62,7 @@ def to_pandas(rows: pa.Table) -> pd.DataFrame:
     flat = pa.table(dict(zip(names, columns, strict=True)))
     try:
         frame: pd.DataFrame = flat.to_pandas()
-    except OverflowError as error:
+    except (OverflowError, ValueError) as error:
         raise _beyond_dates(rows) or error from None
     for name, column in zip(names, columns, strict=True):
         if is_nested(column.type):
@@ -84,10 +84,14 @@ def _inexact(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _beyond_dates(rows: pa.Table) -> BlockError | None:
+    import pyarrow as pa
+
     for name, column in zip(rows.column_names, rows.columns, strict=True):
+        if not pa.types.is_date(column.type):
+            continue
         try:
             column.to_pandas()
-        except OverflowError:
+        except (OverflowError, ValueError):
             return BlockError(
                 f"column `{name}` holds a date outside of the years 1 to 9999, which Python has no word for",
                 fix="Leave such rows out, or make the column text in the query.",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _WHOLE_NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})")
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -202,13 +203,19 @@ def _explained(error: Exception, where: str, done: str) -> FileStoreError:
             where=where,
             fix="Install it; Excel comes with `pip install 'refold[excel]'`, lxml with `pip install 'refold[xml]'`.",
         )
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+    if _is_for_want_of_room(error):
         return FileStoreError(
             f"cannot be {done}: there is no room for it ({_words(error)})",
             where=where,
             fix="Make room and run again; what was there before is unchanged.",
         )
     return FileStoreError(f"cannot be {done}: {type(error).__name__}: {_words(error)}", where=where)
+
+
+def _is_for_want_of_room(error: Exception) -> bool:
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _NO_ROOM
+    return any(errno.errorcode[number] in str(error) for number in _NO_ROOM)  # lxml's: IO_ENOSPC
 
 
 def _words(error: Exception) -> str:

@@ -99,6 +99,10 @@ def _text(filepath: str | os.PathLike[str]) -> str:
         raise FileStoreError("the path is empty", where=repr(text))
     if "\0" in text:
         raise FileStoreError("the path holds a null character, which no file's name has", where=repr(text))
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise FileStoreError("the path holds characters that no file's name can have", where=repr(text)) from None
     if text == "~" or text.startswith("~/"):
         raise FileStoreError(
             "`~` is not replaced by a home folder", where=text, fix="Give the path in full: `os.path.expanduser(...)`."

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Document = dict[str, object]
 
 _AT_A_TIME = 1_000
+_SHOWN = 500
+"""Characters of an error: those of the driver repeat the documents."""
 
 
 class MongoDB:
@@ -157,7 +159,7 @@ class MongoDB:
             raise
         except Exception as error:  # of the driver, of what it makes bytes of, or of the network
             where = f"MongoDB, collection {collection or self._collection}"
-            raise DatabaseError(f"{type(error).__name__}: {error}", where=where) from error
+            raise DatabaseError(f"{type(error).__name__}: {str(error)[:_SHOWN]}", where=where) from error
 
 
 def _policy(if_exists: WritePolicy | str) -> WritePolicy:

@@ -117,7 +117,7 @@ class ObjectStore:
         """Connections are the driver's, which shares them with others."""
 
     def _filesystem(self) -> FileSystem:
-        import fsspec  # type: ignore[import-untyped]
+        import fsspec
 
         filesystem: FileSystem = fsspec.filesystem(self.store.protocol, **self._options)
         return filesystem

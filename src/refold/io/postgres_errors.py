@@ -36,7 +36,7 @@ def _text(said: object) -> str:
 
 def _line(text: str | None, position: int) -> str | None:
     """The line of the statement at a position, which is counted in characters from 1."""
-    if text is None or position <= 0:
+    if text is None or not 0 < position <= len(text):
         return None
     number = text.count("\n", 0, position - 1)
-    return f"line {number + 1} of the statement, `{text.splitlines()[number].strip()}`"
+    return f"line {number + 1} of the statement, `{text.split(chr(10))[number].strip()}`"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -64,8 +63,7 @@ def made_readable(text: str, schema: pa.Schema) -> str | None:
         return None
     chosen = [expression or name for expression, name in zip(expressions, columns, strict=True)]
     depths = [f"array_ndims({name}) > 1" for name in arrays]
-    query = re.sub(r"[\s;]+$", "", text)
-    return f"WITH result ({', '.join(columns)}) AS (\n{query}\n) SELECT {', '.join(chosen + depths)} FROM result"
+    return f"WITH result ({', '.join(columns)}) AS (\n{text}\n) SELECT {', '.join(chosen + depths)} FROM result"
 
 
 def without_depths(rows: pa.Table, names: Sequence[str]) -> pa.Table:

@@ -48,6 +48,6 @@ def _regular_or_none(path: str) -> os.stat_result | None:
         raise IsADirectoryError(f"`{path}` is a folder")
     if not stat.S_ISREG(found.st_mode):
         raise OSError(f"`{path}` is a device or pipe, which no file may take the place of")
-    if not os.access(path, os.W_OK):
+    if not os.access(path, os.W_OK, effective_ids=True):
         raise PermissionError(f"`{path}` may not be written")
     return found

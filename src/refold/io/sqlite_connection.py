@@ -154,11 +154,13 @@ class SqliteConnection(SqlAlchemyConnection):
         with self._own_words():
             if self._begin_writing():
                 return
+            self._execute("SAVEPOINT refold_lock")
             try:
                 # Something that writes, and is taken back: the lock stays.
-                self._execute("SAVEPOINT refold_lock")
-                self._execute("CREATE TABLE main._refold_lock (nothing)")
-            except sa.exc.OperationalError:
+                self._execute("CREATE TABLE main._refold_lock (lock)")
+            except sa.exc.OperationalError as error:
+                if not _is_busy(error):
+                    raise
                 self._connection.commit()
                 self._begin_writing()
                 return
@@ -186,6 +188,13 @@ class SqliteConnection(SqlAlchemyConnection):
 
         texts = [_text(storable(column)) for column in rows.columns]
         super()._fill(table, pa.Table.from_arrays(texts, names=rows.column_names))
+
+
+def _is_busy(error: sa.exc.OperationalError) -> bool:
+    """Whether another transaction writes, so that this one cannot."""
+    import sqlite3
+
+    return isinstance(error.orig, sqlite3.Error) and error.orig.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:

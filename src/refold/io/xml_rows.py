@@ -6,7 +6,9 @@ none, so a document that declares one is refused before any parser has seen what
 
 from __future__ import annotations
 
+import codecs
 import io
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, BinaryIO
 from xml.parsers import expat
@@ -15,17 +17,29 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_DECLARED = re.compile(rb"""\s*<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z0-9._\-]+)["']""")
+_BEGINNINGS: Mapping[bytes, str] = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+    b"<\0": "utf-16-le",
+    b"\0<": "utf-16-be",
+}
+"""How a document begins that is in one of these encodings, whatever it declares."""
+
+
 def read_xml(file: BinaryIO, limit: int | None, options: Mapping[str, object]) -> object:
     """The rows, an element each; without options the children of the root."""
     import pandas as pd
 
     del limit  # the rows that are too many are cut off afterwards
-    document = file.read()
     encoding = options.get("encoding")
-    refuse_declarations(document, None if encoding is None else str(encoding))
+    # What is looked at and what is parsed are the same bytes in the same encoding, whatever the document claims.
+    document = _utf8(file.read(), None if encoding is None else str(encoding))
+    refuse_declarations(document)
     read: Callable[..., object] = pd.read_xml
-    # The document says its own encoding, unless the caller knows better; the standard library's parser needs no extra.
-    return read(io.BytesIO(document), **{"encoding": None, "parser": "etree", **options})
+    # The standard library's parser needs no extra.
+    return read(io.BytesIO(document), **{"parser": "etree", **options, "encoding": "utf-8"})
 
 
 def write_xml(frame: pd.DataFrame, file: BinaryIO, options: Mapping[str, object]) -> None:
@@ -42,9 +56,17 @@ def write_xml(frame: pd.DataFrame, file: BinaryIO, options: Mapping[str, object]
     file.write(text)
 
 
-def refuse_declarations(document: bytes, encoding: str | None = None) -> None:
-    """Raises ValueError when the document declares entities, or points to declarations elsewhere."""
-    parser = expat.ParserCreate(encoding)
+def _utf8(document: bytes, encoding: str | None) -> bytes:
+    if encoding is None:
+        declared = _DECLARED.match(document)
+        beginnings = (start for start in _BEGINNINGS if document.startswith(start))
+        encoding = _BEGINNINGS.get(next(beginnings, b"")) or (declared[1].decode() if declared else "utf-8")
+    return document.decode(encoding).encode("utf-8")
+
+
+def refuse_declarations(document: bytes) -> None:
+    """Raises ValueError when the document, in UTF-8, declares entities or points to declarations elsewhere."""
+    parser = expat.ParserCreate("utf-8")
     parser.StartDoctypeDeclHandler = _doctype
     parser.EntityDeclHandler = _entity
     parser.StartElementHandler = _root

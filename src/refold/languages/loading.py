@@ -23,6 +23,12 @@ def load_block(task: BlockTask, context: RunContext) -> LoadedBlock:
             return load_python(task.source, task.type, context.project, context.requirements)
 
 
+def let_go(file: LoadedBlock) -> None:
+    """Nobody runs the block any more: what its language holds for it beside this process ends."""
+    if isinstance(file, RFile):
+        file.close()
+
+
 def load_python(source: Source, block_type: BlockType, project: Path, requirements: tuple[Path, ...]) -> BlockFile:
     """A Python file: a block's own, or one attached to it. Raises BlockFileError when it cannot be loaded."""
     return BlockFile.load(

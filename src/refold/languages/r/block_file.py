@@ -31,11 +31,16 @@ class RFile:
     callbacks: Sequence[Callback] = ()
 
     def __init__(self, task: BlockTask, context: RunContext) -> None:
-        self.main = called_with_inputs(task.block, len(task.inputs), _Runs(task, context).run)
+        self._runs = _Runs(task, context)
+        self.main = called_with_inputs(task.block, len(task.inputs), self._runs.run)
+
+    def close(self) -> None:
+        """Ends its processes of R. One that a run is in, which nobody waits for any more, ends too."""
+        self._runs.close()
 
 
 class _Runs:
-    """Calls the function in processes of R, which end when nobody holds this any more."""
+    """Calls the function in processes of R."""
 
     def __init__(self, task: BlockTask, context: RunContext) -> None:
         self._task = task
@@ -45,6 +50,7 @@ class _Runs:
         self._lock = threading.Lock()
         self._idle: list[RProcess] = []
         """Processes that wait for a run."""
+        self._busy: list[RProcess] = []
         self._takes: int | None = None
         """How many arguments the function takes; None: any number, or not known yet."""
         self._broken: BlockFileError | None = None
@@ -70,6 +76,14 @@ class _Runs:
     def _request(self, given: Sequence[Pieces], keywords: Mapping[str, object]) -> Pieces:
         return listed([character(["run"]), character([self._name]), listed(given), variables(keywords)])
 
+    def close(self) -> None:
+        """Ends all processes."""
+        with self._lock:
+            processes = [*self._idle, *self._busy]
+            self._idle.clear()
+        for process in processes:
+            process.close()
+
     def _take(self, deadline: float | None) -> RProcess:
         """A process that has loaded the file. Raises BlockFileError when it cannot be loaded."""
         if self._broken is not None:
@@ -78,28 +92,33 @@ class _Runs:
             while self._idle:
                 process = self._idle.pop()
                 if process.usable:
+                    self._busy.append(process)
                     return process
                 process.close()
         process = RProcess(self._folder)
+        self._busy.append(process)
+        try:
+            self._load(process, deadline)
+        except BaseException:
+            process.close()
+            self._give_back(process)
+            raise
+        return process
+
+    def _load(self, process: RProcess, deadline: float | None) -> None:
         source = self._task.source
         words = [character([word]) for word in ("load", str(source.path), source.text, self._name)]
         try:
             self._takes = loaded(process.ask(listed(words), deadline), self._path, self._name)
         except BlockFileError as error:
             self._broken = error
-            process.close()
             raise
-        except BaseException:
-            process.close()
-            raise
-        return process
 
     def _give_back(self, process: RProcess) -> None:
-        if process.usable:
-            with self._lock:
+        with self._lock:
+            self._busy.remove(process)
+            if process.usable:
                 self._idle.append(process)
-        else:
-            process.close()
 
     def _check_count(self, given: int) -> None:
         if self._takes is not None and given > self._takes:

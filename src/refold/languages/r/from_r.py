@@ -85,7 +85,9 @@ def _frame(rows: int, names: Sequence[str], columns: Sequence[object]) -> object
         if _word(kind) in {"factor", "ordered"}:
             numbers = cast("NDArray[np.int32]", codes)
             frame[name] = pd.Categorical.from_codes(
-                [each - 1 for each in numbers.clip(0).tolist()], pd.Index(_texts(levels)), ordered=_word(kind) == "ordered"
+                [each - 1 for each in numbers.clip(0).tolist()],
+                pd.Index(_texts(levels)),
+                ordered=_word(kind) == "ordered",
             )
     return frame
 

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from refold.errors import BlockError
 from refold.io.arrow_tables import to_arrow
+from refold.languages.concatenation import concatenate
 from refold.languages.description import describe
 from refold.languages.frames import FrameLibrary, series_library, table_library
 from refold.languages.r.arrow_columns import frame_of
@@ -53,14 +54,14 @@ def argument(value: object, where: str) -> Pieces:
     """What an upstream gave, as an argument; `where` says which, for errors. Raises BlockError for what is no data."""
     if isinstance(value, StoredElements):
         value = list(cast("Iterable[object]", value))
-    if series_library(value) is not None:
-        value = value.to_dict() if hasattr(value, "to_dict") else list(value)  # type: ignore[call-overload]
+    if series_library(value) is FrameLibrary.PANDAS:
+        value = _row(cast("pd.Series[object]", value))
     if isinstance(value, dict):
         return data_frame({str(key): _column(element, f"{where}, `{key}`") for key, element in value.items()}, 1)
     if table_library(value) is not None:
         return _frame(value, where)
-    if _are_rows(value):
-        return frame_of(to_arrow(value, where), _nested)
+    if isinstance(value, list):
+        return _list(value, where)
     return _value(value, where)
 
 
@@ -89,12 +90,20 @@ def _frame(value: object, where: str) -> Pieces:
         return frame_of(to_arrow(value, where), _nested)
 
 
-def _are_rows(value: object) -> bool:
-    if not isinstance(value, list) or not value:
-        return False
-    return all(
-        isinstance(each, dict) or series_library(each) is not None or table_library(each) is not None for each in value
-    )
+def _row(row: pd.Series[object]) -> dict[object, object]:
+    """A frame's row; in one a missing value is NaN, whatever its column holds."""
+    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
+
+
+def _list(values: list[object], where: str) -> Pieces:
+    """A data.frame of what has columns, None being no row; else a vector or list."""
+    rows = [each for each in values if each is not None]
+    libraries = {table_library(each) for each in rows}
+    if len(libraries) == 1 and (library := libraries.pop()) is not None:
+        return _frame(concatenate(rows, library), where)
+    if rows and all(isinstance(each, dict) or series_library(each) or table_library(each) for each in rows):
+        return frame_of(to_arrow(rows, where), _nested)
+    return _value(values, where)
 
 
 def _nested(value: object) -> Pieces:
@@ -146,9 +155,9 @@ def _plain(value: object) -> object:
     if root == "numpy" and hasattr(value, "tolist"):
         plain: object = value.tolist()
         return plain
-    if series_library(value) is not None and hasattr(value, "to_dict"):
-        return value.to_dict() if hasattr(value, "index") else list(value)  # type: ignore[call-overload]
-    return value
+    if series_library(value) is FrameLibrary.PANDAS:
+        return _row(cast("pd.Series[object]", value))
+    return list(cast("Iterable[object]", value)) if series_library(value) is FrameLibrary.POLARS else value
 
 
 def _vector(values: Sequence[object]) -> Pieces | None:

@@ -213,7 +213,7 @@ class _Placing:
             text = content(token, self._dialect)
         except ValueError as error:
             raise BlockFileError(
-                f"an expression cannot stand in this kind of literal: {str(error).replace(HOLE, '{{ ... }}')}",
+                f"an expression cannot stand in this kind of literal: {error}",
                 where=self._where(token),
                 fix="Let the expression stand alone, and give it a value of that type.",
             ) from None

@@ -154,7 +154,7 @@ def test_each_database_reads_it_its_own_way(
     [
         ("SELECT 1,\n {{ x }}{{ n }}", "touch each other"),
         ("SELECT 1,\n 1{{ n }}", "touch each other or a number"),
-        ("SELECT 1,\n X'{{ n }}'", "this kind of literal: X'{{ ... }}'"),
+        ("SELECT 1,\n X'{{ n }}'", "this kind of literal: X'...'"),
         ("SELECT\n {{ xs }}", "a list of 2 elements stands where one value belongs"),
         ("SELECT\n a = {{ empty }}", "a list of 0 elements"),
         ("SELECT 1\n FROM {{ none }}", "the name of a table or a column is to stand there, and the value is None"),
