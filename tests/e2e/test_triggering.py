@@ -17,13 +17,19 @@ import pytest
 
 from refold import trigger_pipeline, trigger_pipeline_async
 from refold.api.reading import RunReader, list_runs
+from refold.api.run_engine import drive
+from refold.api.run_setup import prepare
 from refold.api.running import RunOptions, run_pipeline
+from refold.api.started_by import StartedBy
 from refold.api.triggered_run import TriggeredRun
 from refold.api.wiring import ExecutorKind, open_project_store
 from refold.errors import BadInputError, PipelineError, PipelineRunError, PipelineRunTimeoutError, PlanError
 from refold.model.block import JsonValue
+from refold.model.keys import RunId
 from refold.model.pipeline import Pipeline
+from refold.ports.run_store import NewRun
 from refold.testing.lab import PASS, Lab, load, statuses, values
+from refold.testing.postgres_schema import fresh_schema
 
 CHILD = """
 import os, time
@@ -112,8 +118,16 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 
 def refold(house: House, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "refold.cli", *words]
-    return subprocess.run(command, cwd=house.project.path, capture_output=True, text=True, check=False, timeout=60)
+    """A command of its own group of processes, as a terminal has it."""
+    return subprocess.run(
+        [sys.executable, "-m", "refold.cli", *words],
+        cwd=house.project.path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        start_new_session=True,
+    )
 
 
 # From anywhere
@@ -279,7 +293,7 @@ def test_parents_that_wait_for_their_pipelines_are_more_than_the_workers(house: 
 def test_ctrl_c_takes_down_what_is_waited_for_and_nothing_else(house: House, waits: bool) -> None:
     stop = "import os, signal, time\nfrom pathlib import Path\n"
     stop += f"def stop():\n    folder = Path({str(house.folder)!r})\n    while not list(folder.glob('begun *')):\n"
-    stop += "        time.sleep(0.005)\n    os.kill(engine, signal.SIGINT)\n"
+    stop += "        time.sleep(0.005)\n    os.killpg(os.getpgid(engine), signal.SIGINT)\n"
     body = "trigger_pipeline('child', {'gate': 'go'}, check_status=True)" if waits else "stop()\n    time.sleep(60)"
     early = (
         "import threading\n    threading.Thread(target=stop).start()"
@@ -364,13 +378,38 @@ def test_a_worker_that_dies_waiting_finds_its_run_again(house: House) -> None:
 def test_a_pipeline_that_starts_itself_without_end_is_refused(house: House) -> None:
     code = CALL + "@data_loader\ndef f(**kwargs):\n"
     code += "    trigger_pipeline('self', check_status=True, error_on_failure=True)\n"
-    house.pipeline("self", code)
-    run = trigger_pipeline("self", check_status=True, repo_path=house.project.path)
-    assert run.status == "failed"
-    runs = house.children("self")
-    assert len(runs) == 16
-    assert "16 runs have started one another before it" in runs[-1].failures()[0].error
-    assert [reader.started_by.depth for reader in runs if reader.started_by is not None] == [*range(1, 17)]
+    pipeline, run = house.pipeline("self", code), RunId("20260101-000000-0000000")
+    prepared, before = prepare(pipeline), StartedBy(None, None, None, None, 15)
+    options = {**RunOptions().as_json(), **before.as_options()}
+    blocks = prepared.snapshot({})
+    with closing(open_project_store(house.project)) as store:
+        store.create(NewRun(run, str(house.project.path), pipeline.uuid, 1.0, {}, options, blocks))
+    drive(str(house.project.path), run)
+    first, second = house.children("self")
+    assert [each.status for each in (first, second)] == ["failed", "failed"]
+    assert second.started_by == StartedBy(run, "self", "self_load", str(house.project.path), 16)
+    assert "16 runs have started one another before it" in second.failures()[0].error
+    assert first.failures()[0].error.startswith("PipelineRunError: the pipeline `self` failed")
+
+
+def test_an_engine_leaves_a_run_alone_that_is_over(house: House) -> None:
+    run = house.start(check_status=True, n=4)
+    drive(run.project, run.id)
+    assert house.child_of(run.id).completed_at == run.completed_at
+    assert house.times_begun(4) == 1
+
+
+def test_runs_in_postgresql_are_started_and_waited_for(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    with fresh_schema() as url, monkeypatch.context() as patch:
+        patch.setenv("REFOLD_DATABASE_URL", url)
+        house.lab.add("first", load("5"))
+        house.lab.add("start", WAIT_FOR_IT, ["first"])
+        reader = house.run()
+        assert reader.status == "completed"
+        [child] = house.children()
+        assert values(reader, "start")[""] == {"id": child.record.id, "status": "completed"}
+        reader.close()
+        child.close()
 
 
 # Event loops

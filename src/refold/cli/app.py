@@ -6,6 +6,7 @@ from refold.cli.command_line import Command, CommandLine, Commands, Group
 
 _READING = "refold.cli.reading_commands"
 _EXPLAINING = "refold.cli.explaining_commands"
+_AUTHORING = "refold.cli.authoring_commands"
 _PROJECTS = "refold.cli.project_commands"
 _SECRETS = "refold.cli.secret_commands"
 
@@ -22,6 +23,9 @@ SHARED: Commands = {
     "retry": Command("refold.cli.retry_command:retry", "Run what did not complete of a run."),
     "cancel": Command(f"{_PROJECTS}:cancel", "Stop a run."),
     "clean": Command(f"{_PROJECTS}:clean", "Delete old runs; the latest outputs stay."),
+    "block new": Command(f"{_AUTHORING}:block", "Make a block: its file, and its entry in a pipeline."),
+    "pipeline new": Command(f"{_AUTHORING}:pipeline", "Make a pipeline."),
+    "templates": Command(f"{_AUTHORING}:templates", "List templates of blocks and pipelines."),
     "install": Command(f"{_PROJECTS}:install", "Install the packages that the project asks for."),
     "secrets": Group(
         "Keep passwords and other secrets of a project, encrypted.",

@@ -16,9 +16,10 @@ from refold.errors import DatabaseError
 from refold.io.config import ConfigFileLoader
 from refold.io.plain_columns import for_database, is_list, plain
 from refold.io.postgres_errors import database_error
-from refold.io.postgres_parameters import Expected, numbered, numbers_of, typed, typings
+from refold.io.postgres_parameters import Expected, numbered, typed, typings
 from refold.io.postgres_settings import postgres_address
-from refold.io.postgres_types import column_type, made_readable, with_decimals, without_depths
+from refold.io.postgres_types import column_type, made_readable, unknown_types, with_decimals, without_depths
+from refold.io.shared_values import numbers_of
 from refold.io.statement import SqlValue, Statement
 from refold.io.table_name import TableName
 from refold.io.update_statement import update_from
@@ -77,7 +78,8 @@ class AdbcConnection:
         text, values = self._typed(statement)
         return self._rows(text, _one_row(values))
 
-    def stage(self, name: str, rows: pa.Table) -> None:
+    def stage(self, name: str, rows: pa.Table, keys: Sequence[str] = ()) -> None:
+        del keys  # it joins by hashing
         self._begin()
         if name in self._staged:
             self.unstage(name)
@@ -206,7 +208,7 @@ class AdbcConnection:
             return None
         with self._cursor(text) as cursor:
             schema = cursor.adbc_execute_schema(text)
-        readable = made_readable(text, schema)
+        readable = made_readable(text, schema, self._arrays(unknown_types(schema)))
         if readable is not None and self._refused_apart(readable) is None:
             text = readable
         with self._cursor(text) as cursor:
@@ -258,6 +260,14 @@ class AdbcConnection:
         if number is None:
             return Expected.of(name)
         return Expected("", str(self._ask(f"SELECT format_type({number[1]}, NULL)", values=())[0][0]))
+
+    def _arrays(self, types: Sequence[int]) -> set[int]:
+        """Those of the types that are arrays."""
+        if not types:
+            return set()
+        listed = ", ".join(map(str, types))
+        found = self._ask(f"SELECT oid::int8 FROM pg_type WHERE typcategory = 'A' AND oid IN ({listed})", values=())
+        return {int(str(number)) for (number,) in found}
 
     def _refused(self, text: str) -> DatabaseError | None:
         """Why the server does not take the statement, if so; the transaction goes on from the savepoint."""

@@ -6,7 +6,7 @@ and `rollback` end it. It is used by one thread at a time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from refold.io.statement import Statement
@@ -37,10 +37,10 @@ class Connection(Protocol):
         Types are the nearest that Arrow has: exact numbers are decimals, JSON and what else has no Arrow type is text.
         """
 
-    def stage(self, name: str, rows: pa.Table) -> None:
+    def stage(self, name: str, rows: pa.Table, keys: Sequence[str] = ()) -> None:
         """Lets statements read these rows under this name, which nothing else sees, until `unstage`: a temporary table,
         on DuckDB the Arrow table itself. A relation that was staged under that name before is replaced. A rollback may
-        take it too."""
+        take it too. `keys`: columns by which statements look for rows, for databases that need an index to find any."""
 
     def unstage(self, name: str) -> None:
         """Takes the name back."""

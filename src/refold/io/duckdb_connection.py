@@ -13,6 +13,7 @@ from refold.errors import DatabaseError
 from refold.io.config import ConfigFileLoader
 from refold.io.duckdb_opening import PATIENCE, Embedded, Wait, in_project, open_file
 from refold.io.plain_columns import for_duckdb, plain
+from refold.io.shared_values import numbers_of
 from refold.io.statement import SqlValue, Statement
 from refold.io.table_name import TableName
 from refold.io.update_statement import update_from
@@ -89,11 +90,8 @@ class DuckDbConnection:
         return '"' + identifier.replace('"', '""') + '"'
 
     def query(self, statement: Statement) -> pa.Table | None:
-        numbers: dict[tuple[type, SqlValue], int] = {}
-        for value in statement.values:
-            numbers.setdefault((type(value), value), len(numbers) + 1)
         # Values that are equal are one parameter: to DuckDB `$1` and `$2` would make two expressions of one.
-        places = [numbers[type(value), value] for value in statement.values]
+        places, values = numbers_of(statement.values)
         text = statement.text(lambda number: f"${places[number - 1]}")
         with self._errors():
             kinds = [each.type.name for each in self._home.connection.extract_statements(text)]
@@ -106,9 +104,10 @@ class DuckDbConnection:
                 self._home.connection.register(name, rows)
         with self._errors():
             self._begin(kinds[0])
-            return _rows(_run(self._home.connection, text, [value for _, value in numbers]), kinds[0], text)
+            return _rows(_run(self._home.connection, text, values), kinds[0], text)
 
-    def stage(self, name: str, rows: pa.Table) -> None:
+    def stage(self, name: str, rows: pa.Table, keys: Sequence[str] = ()) -> None:
+        del keys  # it joins by hashing
         with self._errors():
             self._staged[name] = for_duckdb(rows)
             self._home.connection.register(name, self._staged[name])
@@ -283,9 +282,11 @@ def _lock_of(path: str, table: TableName) -> threading.Lock:
         return _table_locks.setdefault((path, str(table).lower()), threading.Lock())
 
 
-def _run(connection: duckdb.DuckDBPyConnection, text: str, values: list[SqlValue]) -> duckdb.DuckDBPyRelation | None:
+def _run(
+    connection: duckdb.DuckDBPyConnection, text: str, values: Sequence[SqlValue]
+) -> duckdb.DuckDBPyRelation | None:
     # Apart, since DuckDB takes variables around the call for tables.
-    return connection.sql(text, params=values) if values else connection.sql(text)
+    return connection.sql(text, params=list(values)) if values else connection.sql(text)
 
 
 def _rows(relation: duckdb.DuckDBPyRelation | None, kind: str, text: str) -> pa.Table | None:

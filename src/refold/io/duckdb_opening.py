@@ -27,7 +27,7 @@ Wait = Callable[[float], None]
 
 PATIENCE = 60.0
 """Seconds that a session waits for a file that another process has open, or a table that another thread writes."""
-_FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.5
+_FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.1
 
 _HARMLESS = frozenset({"SELECT", "EXPLAIN"})
 _WITHIN_A_CATALOG = frozenset(

@@ -102,22 +102,30 @@ class MySqlConnection(SqlAlchemyConnection):
     def _drop_staged(self, quoted: str) -> None:
         self._execute(f"DROP TEMPORARY TABLE IF EXISTS {quoted}")
 
+    def _index(self, table: TableName, schema: pa.Schema, keys: Sequence[str]) -> None:
+        """By making the table once more: to add an index to it would end the transaction."""
+        import pyarrow as pa
+
+        def part(key: str) -> str:
+            kind = schema.field(key).type
+            long = not (pa.types.is_primitive(kind) or pa.types.is_decimal(kind))
+            return self.quoted(key) + ("(100)" if long else "")
+
+        name, first = self.quoted(table.table), self.quoted(f"{table.table}_first")
+        parts = ", ".join(map(part, keys))
+        self._execute(f"CREATE TEMPORARY TABLE {first} SELECT * FROM {name}")
+        self._drop_staged(name)
+        self._execute(f"CREATE TEMPORARY TABLE {name} (INDEX ({parts})) SELECT * FROM {first}")
+        self._drop_staged(first)
+
     def update_from(self, table: TableName, staged: str, keys: tuple[str, ...], columns: tuple[str, ...]) -> None:
         if not columns:
             return
-        name, keyed = table.sql(self.quoted), self.quoted(f"{staged}_keyed")
-        types = self.columns(TableName(staged)) or {}
-        # A copy with an index: to add one to the staged table would end the transaction.
-        parts = ", ".join(
-            self.quoted(key) + ("(100)" if re.search("text|blob", types.get(key, "")) else "") for key in keys
-        )
-        sets = ", ".join(f"{name}.{self.quoted(each)} = {keyed}.{self.quoted(each)}" for each in columns)
-        agree = " AND ".join(f"{name}.{self.quoted(key)} = {keyed}.{self.quoted(key)}" for key in keys)
+        name, other = table.sql(self.quoted), self.quoted(staged)
+        sets = ", ".join(f"{name}.{self.quoted(each)} = {other}.{self.quoted(each)}" for each in columns)
+        agree = " AND ".join(f"{name}.{self.quoted(key)} = {other}.{self.quoted(key)}" for key in keys)
         with self._own_words():
-            self._drop_staged(keyed)
-            self._execute(f"CREATE TEMPORARY TABLE {keyed} (INDEX ({parts})) SELECT * FROM {self.quoted(staged)}")
-            self._execute(f"UPDATE {name} JOIN {keyed} ON {agree} SET {sets}")
-            self._drop_staged(keyed)
+            self._execute(f"UPDATE {name} JOIN {other} ON {agree} SET {sets}")
 
     def lock_for_writing(self, table: TableName) -> None:
         """By a lock of the server's that all writers of Refold ask for; other clients it does not keep out."""

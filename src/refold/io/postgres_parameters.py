@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
+from refold.io.shared_values import numbers_of
 from refold.io.statement import SqlValue, Statement
 
 _WHOLE_NUMBERS = {"int2": 16, "int4": 32, "int8": 64, "oid": 32}
@@ -126,16 +127,3 @@ def text_of(value: SqlValue) -> str | None:
     if isinstance(value, timedelta):
         return f"{value.days} days {value.seconds} seconds {value.microseconds} microseconds"
     return str(value)
-
-
-def numbers_of(values: Sequence[SqlValue]) -> tuple[Sequence[int], Sequence[SqlValue]]:
-    """The number of each value among those that differ, counted from 1, and these."""
-    known: dict[tuple[type, str], int] = {}
-    different: list[SqlValue] = []
-    numbers = []
-    for value in values:
-        number = known.setdefault((type(value), repr(value)), len(known) + 1)
-        if number > len(different):
-            different.append(value)
-        numbers.append(number)
-    return numbers, different

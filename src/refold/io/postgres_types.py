@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from refold.errors import DatabaseError
@@ -11,6 +12,9 @@ from refold.io.plain_columns import is_list
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_SAID = b"POSTGRESQL:type"
+"""Where a field has the server's name of its type."""
+_NUMBER = re.compile(r"<oid:(\d+)>")
 _NUMERIC = "numeric"
 _MODIFIER_BASE = 4
 """A numeric's type modifier is its precision and scale, and this."""
@@ -46,18 +50,26 @@ def column_type(found: pa.DataType) -> str:
     return next((name for is_kind, name in kinds if is_kind(found)), "text")
 
 
-def made_readable(text: str, schema: pa.Schema) -> str | None:
+def unknown_types(schema: pa.Schema) -> list[int]:
+    """The server's numbers of types that its driver has no names for: those that are younger than the connection."""
+    said = [(field.metadata or {}).get(_SAID, b"").decode() for field in schema]
+    return [int(found[1]) for found in map(_NUMBER.search, said) if found is not None]
+
+
+def made_readable(text: str, schema: pa.Schema, array_types: Collection[int] = ()) -> str | None:
     """A query for the rows of this one with types that Arrow has; None where they have them already.
+
+    `array_types` are those of `unknown_types` that are arrays.
 
     XML, ranges, network addresses and other types of the server's own become text, rows and what holds them JSON. For
     each array there is one more column behind: whether it has more than one dimension, which the driver does not tell.
     """
     columns = [f"c{number}" for number in range(len(schema))]
-    expressions = [_readable(field, name) for field, name in zip(schema, columns, strict=True)]
+    expressions = [_readable(field, name, array_types) for field, name in zip(schema, columns, strict=True)]
     arrays = [
         name
         for field, name, expression in zip(schema, columns, expressions, strict=True)
-        if expression is None and is_list(field.type)
+        if (is_list(field.type) if expression is None else expression.endswith("[]"))
     ]
     if not arrays and not any(expressions):
         return None
@@ -80,17 +92,18 @@ def without_depths(rows: pa.Table, names: Sequence[str]) -> pa.Table:
     return rows.select(range(len(names))).rename_columns(list(names))
 
 
-def _readable(field: pa.Field, name: str) -> str | None:
+def _readable(field: pa.Field, name: str, array_types: Collection[int]) -> str | None:
     """The expression that gives the result's column `name` as a type that Arrow has; None where it is one already."""
     import pyarrow as pa
 
-    found, said = field.type, (field.metadata or {}).get(b"POSTGRESQL:type", b"")
+    found, said = field.type, (field.metadata or {}).get(_SAID, b"")
     if said == b"money":
         return f"{name}::numeric"
     if pa.types.is_struct(found) or said in {b"record", b"_record"}:
         return f"to_json({name})::text"
     if _is_opaque(found):
-        return f"{name}::text"
+        number = _NUMBER.search(said.decode())
+        return f"{name}::text[]" if number is not None and int(number[1]) in array_types else f"{name}::text"
     if is_list(found):
         if pa.types.is_struct(found.value_type):
             return f"to_json({name})::text"

@@ -145,10 +145,10 @@ class SqlAlchemyConnection:
         (row,) = self._rows(text)
         return row
 
-    def stage(self, name: str, rows: pa.Table) -> None:
+    def stage(self, name: str, rows: pa.Table, keys: Sequence[str] = ()) -> None:
         self.unstage(name)
         with self._own_words():
-            self._make(TableName(name), rows, ["TEMPORARY"] if self._traits.temporary_tables else [])
+            self._make(TableName(name), rows, ["TEMPORARY"] if self._traits.temporary_tables else [], keys)
 
     def unstage(self, name: str) -> None:
         with self._own_words():
@@ -210,7 +210,7 @@ class SqlAlchemyConnection:
         del token, table
         return contextlib.nullcontext()
 
-    def _make(self, table: TableName, rows: pa.Table, prefixes: Sequence[str] = ()) -> None:
+    def _make(self, table: TableName, rows: pa.Table, prefixes: Sequence[str] = (), keys: Sequence[str] = ()) -> None:
         import sqlalchemy as sa
         from sqlalchemy.schema import CreateTable
 
@@ -220,8 +220,13 @@ class SqlAlchemyConnection:
         ]
         made = sa.Table(table.table, sa.MetaData(), *columns, prefixes=list(prefixes), schema=self._schema(table))
         self._connection.execute(CreateTable(made))
+        if keys:
+            self._index(table, rows.schema, keys)
         if rows.num_rows:
             self._fill(table, rows)
+
+    def _index(self, table: TableName, schema: pa.Schema, keys: Sequence[str]) -> None:
+        """Adds an index to a staged table, where that helps."""
 
     def _fill(self, table: TableName, rows: pa.Table) -> None:
         """Adds the rows to the table, which has just these columns."""

@@ -134,6 +134,11 @@ class SqliteConnection(SqlAlchemyConnection):
     def _drop_staged(self, quoted: str) -> None:
         self._execute(f"DROP TABLE IF EXISTS temp.{quoted}")
 
+    def _index(self, table: TableName, schema: pa.Schema, keys: Sequence[str]) -> None:
+        del schema
+        name = self.quoted(f"{table.table}_keys")
+        self._execute(f"CREATE INDEX temp.{name} ON {self.quoted(table.table)} ({', '.join(map(self.quoted, keys))})")
+
     def create(self, table: TableName, rows: pa.Table) -> None:
         self.lock_for_writing(table)
         super().create(table, rows)

@@ -9,7 +9,7 @@ merge    rows with the same keys are set, others added; writers of one table wai
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -84,28 +84,37 @@ class _Write:
     def append(self, there: Mapping[str, str]) -> int:
         """Adds all rows to the table, which has these columns."""
         columns = self._matched(there)
-        with self._staged() as staged:
+        with self._staged(self.rows) as staged:
             self._insert(staged, columns, there)
         return len(self.rows)
 
     def merge(self, there: Mapping[str, str], update: bool) -> int:
         """Sets the rows that are there, unless they are to be left alone, and adds the others."""
+        import pyarrow as pa
+
         columns = self._matched(there)
         keys = tuple(columns[key] for key in self.keys)
         rest = tuple(each for each in columns.values() if each not in keys)
         quoted = self.connection.quoted
-        with self._staged(list(columns.values())) as staged:
-            agree = " AND ".join(f"there_.{quoted(key)} = {self._value(staged, key, there[key])}" for key in keys)
-            unless = f" WHERE NOT EXISTS (SELECT 1 FROM {self.table.sql(quoted)} there_ WHERE {agree})"
-            new = self._count(f"SELECT COUNT(*) AS n FROM {quoted(staged)}{unless}") if not update else len(self.rows)
+        place = _unused("place", columns.values())
+        rows = self.rows.rename_columns(list(columns.values())).append_column(place, pa.array(range(len(self.rows))))
+        with self._staged(rows, keys) as staged:
             if update:
                 self.connection.update_from(self.table, staged, keys, rest)
-            self._insert(staged, {each: each for each in columns.values()}, there, unless)
-        return new
-
-    def _count(self, text: str) -> int:
-        found = self.connection.query(Statement.of(text))
-        return 0 if found is None else int(found.column(0)[0].as_py())
+            # The places of rows that are there are asked for, since every database finds them by an index or by
+            # hashing; what is asked the other way round (NOT EXISTS) some look for row by row.
+            target = self.table.sql(quoted)
+            agree = " AND ".join(f"{target}.{quoted(key)} = {self._value(staged, key, there[key])}" for key in keys)
+            text = f"SELECT DISTINCT {quoted(staged)}.{quoted(place)} FROM {target} JOIN {quoted(staged)} ON {agree}"
+            found = self.connection.query(Statement.of(text))
+            assert found is not None
+            new = len(self.rows) - len(found)
+            if new:
+                places = pa.table({"place": found.column(0).cast(pa.int64())})
+                with self._staged(places) as known:
+                    unless = f" WHERE {quoted(place)} NOT IN (SELECT {quoted('place')} FROM {quoted(known)})"
+                    self._insert(staged, {each: each for each in columns.values()}, there, unless)
+        return len(self.rows) if update else new
 
     def _insert(self, staged: str, columns: Mapping[str, str], there: Mapping[str, str], unless: str = "") -> None:
         """Adds staged rows; `columns` has the table's names behind those of the staged."""
@@ -121,10 +130,10 @@ class _Write:
         return f"CAST({value} AS {type_})" if self.connection.casts else value
 
     @contextmanager
-    def _staged(self, names: Sequence[str] | None = None) -> Iterator[str]:
-        """The name under which statements find the rows, whose columns are called so."""
+    def _staged(self, rows: pa.Table, keys: Sequence[str] = ()) -> Iterator[str]:
+        """The name under which statements find the rows."""
         name = f"refold_rows_{uuid.uuid4().hex[:12]}"
-        self.connection.stage(name, self.rows if names is None else self.rows.rename_columns(list(names)))
+        self.connection.stage(name, rows, keys)
         yield name
         # Not after an error: the transaction takes no more statements then, and its end takes the rows away.
         self.connection.unstage(name)
@@ -195,3 +204,11 @@ def _shown(found: pa.Table) -> str:
 
 def _listed(names: Sequence[str] | Mapping[str, str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
+
+
+def _unused(name: str, names: Iterable[str]) -> str:
+    """The name, with as much behind it as makes it another one than these."""
+    taken = {each.lower() for each in names}
+    while name in taken:
+        name += "_"
+    return name

@@ -64,17 +64,31 @@ class BlockEntry:
         place = self.place.get(key)
         return () if place is None or place.value == {} else place.uuids()
 
+    @property
+    def replicated(self) -> Place | None:
+        """`replicated_block`: the block whose file this one runs as its own; None for the others."""
+        found = self.place.get("replicated_block")
+        return None if found is None or found.value == "" else found
+
+    @property
+    def _configuration(self) -> Place:
+        return self.place.get("configuration") or replace(self.place, value={})
+
     def block(
         self,
         upstreams: Sequence[BlockUuid],
         defaults: BlockDefaults,
         conditionals: Sequence[BlockUuid] = (),
         callbacks: Sequence[BlockUuid] = (),
+        original: BlockEntry | None = None,
     ) -> Block:
-        """The block, with these upstreams and attachments. Raises PipelineError for a wrong value."""
-        configuration = self.place.get("configuration") or replace(self.place, value={})
+        """The block, with these upstreams and attachments, and the file and language of `original` where it replicates
+        one. Raises PipelineError for a wrong value."""
+        configuration = self._configuration
         settings = configuration.mapping()
-        file, language = locate(defaults.project, self.uuid, self.type, _language(self.place), _source(configuration))
+        written = original or self
+        language_told, source = _language(written.place), _source(written._configuration)
+        file, language = locate(defaults.project, written.uuid, written.type, language_told, source)
         name = self.place.get("name")
         block = Block(
             uuid=self.uuid,

@@ -20,6 +20,11 @@ _BY_SUFFIX = {suffix: language for language, suffixes in _SUFFIXES.items() for s
 _DEFAULT = {BlockType.DBT: Language.SQL, BlockType.MARKDOWN: Language.MARKDOWN}
 
 
+def language_of(file_name: str) -> Language:
+    """The language that a file's suffix tells; Python without one that is known."""
+    return _BY_SUFFIX.get(PurePosixPath(file_name).suffix, Language.PYTHON)
+
+
 def clean_name(name: str, *, folders: bool = False) -> str:
     """A name as a uuid: lower case, `_` for all but letters, digits and, with `folders`, `/`."""
     parts = name.strip().lower().split("/") if folders else [name.strip().lower()]

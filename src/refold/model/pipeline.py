@@ -20,6 +20,7 @@ from refold.model.block import Block, BlockType, JsonValue, Language
 from refold.model.block_file import clean_name
 from refold.model.keys import BlockUuid, PipelineUuid
 from refold.model.pipeline_metadata import PipelineMetadata, PipelineType, read_pipeline
+from refold.model.inside import require_inside
 from refold.model.project import METADATA, PIPELINES, Project
 from refold.model.skeleton_files import block_template, created_at
 from refold.model.suggestion import suggestion
@@ -144,12 +145,14 @@ class Pipeline(PipelineMetadata):
         upstream: Sequence[str] = (),
         configuration: Mapping[str, JsonValue] | None = None,
         content: str | None = None,
+        replicates: str | None = None,
     ) -> Self:
         """Adds a block behind these upstreams, and writes its file: the content given, else a template.
 
         For a callback or conditional, `upstream` are the blocks that it is attached to. A file that is already there
-        is used as it is. Raises PipelineError for a name that is taken, an unknown type or upstream, and for a content
-        other than that of the file that is there; then nothing is written.
+        is used as it is, and so is that of the block that it `replicates`, whose language it has too. Raises
+        PipelineError for a name that is taken, an unknown type, upstream or original, a file outside the project, and
+        for a content other than that of the file that is there; then nothing is written.
         """
         uuid = BlockUuid(clean_name(name, folders=True))
         kind, tongue = _member(BlockType, block_type), _member(Language, language)
@@ -157,7 +160,11 @@ class Pipeline(PipelineMetadata):
             raise PipelineError(
                 f"the pipeline has a block `{uuid}` already", where=str(self.folder), fix="Choose another name."
             )
+        if replicates is not None:
+            tongue = self.block(replicates).language
         entry: Document = {"uuid": uuid, "name": name, "type": kind.value, "language": tongue.value}
+        if replicates is not None:
+            entry["replicated_block"] = replicates
         if configuration:
             entry["configuration"] = _plain(configuration, "configuration")
         entry["upstream_blocks"] = [str(parent) for parent in upstream]
@@ -173,7 +180,10 @@ class Pipeline(PipelineMetadata):
 
         file, pipeline = self._changed(change)
         target = pipeline.block(uuid).file
-        if target.is_file():
+        require_inside(self.project.path, target)
+        if replicates is not None:
+            pass  # the file is the other block's
+        elif target.is_file():
             if content is not None and target.read_text(encoding="utf-8") != content:
                 raise PipelineError(
                     "the block's file is there, with another content",
@@ -188,7 +198,7 @@ class Pipeline(PipelineMetadata):
     def remove_block(self, uuid: str) -> Self:
         """Takes a block out of the pipeline; its file stays, other pipelines may use it.
 
-        Raises PipelineError when other blocks list it as an upstream.
+        Raises PipelineError when other blocks list it as an upstream, or replicate it.
         """
         block = self.block(uuid)
         children = [each.uuid for each in self.blocks if block.uuid in each.upstream_blocks]
@@ -197,6 +207,14 @@ class Pipeline(PipelineMetadata):
                 f"`{uuid}` is an upstream of {', '.join(f'`{child}`' for child in children)}",
                 where=str(self.folder / METADATA),
                 fix="Give those other upstreams first.",
+            )
+
+        replicas = [str(each.get("uuid")) for each in self._entries() if each.get("replicated_block") == block.uuid]
+        if replicas:
+            raise PipelineError(
+                f"`{uuid}` is replicated by {', '.join(f'`{replica}`' for replica in replicas)}",
+                where=str(self.folder / METADATA),
+                fix="Remove those first.",
             )
 
         def change(document: Document) -> None:
@@ -278,6 +296,11 @@ class Pipeline(PipelineMetadata):
                 shutil.rmtree(self.folder)
         except OSError as error:
             raise PipelineError(f"cannot be deleted: {error.strerror or error}", where=str(self.folder)) from error
+
+    def _entries(self) -> list[Document]:
+        """The entries of all blocks, as written."""
+        lists = (_items(dict(self.metadata), key) for key in ("blocks", "callbacks", "conditionals"))
+        return [entry for items in lists for entry in items if isinstance(entry, dict)]
 
     def _changed(self, change: Callable[[Document], None]) -> tuple[YamlFile, Self]:
         """The file and the pipeline after a change, not yet saved."""

@@ -162,17 +162,53 @@ class _Blocks:
         self._compare_downstreams(upstreams)
         callbacks, conditionals = self._attachments(self.callbacks), self._attachments(self.conditionals)
         blocks = tuple(
-            entry.block(upstreams[uuid], self.defaults, conditionals.get(uuid, ()), callbacks.get(uuid, ()))
+            entry.block(
+                upstreams[uuid],
+                self.defaults,
+                conditionals.get(uuid, ()),
+                callbacks.get(uuid, ()),
+                self._original(entry),
+            )
             for uuid, entry in self.nodes.items()
         )
         order = topological_order(blocks, lambda uuid: self.nodes[uuid].place.where)
         self._check_mentions(blocks)
         return _ReadBlocks(
             runnable=blocks,
-            callbacks=tuple(entry.block(self._once(entry), self.defaults) for entry in self.callbacks),
-            conditionals=tuple(entry.block(self._once(entry), self.defaults) for entry in self.conditionals),
+            callbacks=self._attached_blocks(self.callbacks),
+            conditionals=self._attached_blocks(self.conditionals),
             order=tuple(block.uuid for block in order if block.type.runs),
         )
+
+    def _attached_blocks(self, entries: Sequence[BlockEntry]) -> tuple[Block, ...]:
+        return tuple(entry.block(self._once(entry), self.defaults, original=self._original(entry)) for entry in entries)
+
+    def _original(self, entry: BlockEntry) -> BlockEntry | None:
+        """The block that wrote the file of this replica; a replica of a replica leads on to it. None for the others."""
+        found, seen = entry, {entry.uuid}
+        while (named := found.replicated) is not None:
+            name = named.text()
+            original = self.by_uuid.get(BlockUuid(name))
+            if original is None:
+                raise named.error(
+                    f"`{found.uuid}` replicates `{name}`, which is no block of the pipeline",
+                    suggestion(name, self.by_uuid, "blocks"),
+                )
+            if original.uuid in seen:
+                raise named.error(
+                    f"`{entry.uuid}` replicates itself, by way of `{found.uuid}`"
+                    if found is not entry
+                    else f"`{entry.uuid}` replicates itself",
+                    "Name the block that has the file.",
+                )
+            if original.type is not entry.type:
+                raise named.error(
+                    f"`{found.uuid}` is a {found.type.value} and replicates `{name}`, a {original.type.value}",
+                    f"Write `type: {original.type.value}`, or name another block.",
+                )
+            seen.add(original.uuid)
+            found = original
+        return None if found is entry else found
 
     def _once(self, entry: BlockEntry) -> tuple[BlockUuid, ...]:
         """The entry's upstreams, each once (design 2.2)."""

@@ -61,6 +61,11 @@ def block_template(block_type: BlockType, language: Language) -> str:
     return template.read_text(encoding="utf-8") if template.is_file() else ""
 
 
+def shipped_templates(kind: str) -> Path:
+    """The folder of the templates that Refold has itself, of `blocks` or `pipelines`."""
+    return Path(__file__).parent / "skeleton" / f"{kind.removesuffix('s')}_templates"
+
+
 def _skeleton(part: str) -> Traversable:
     from importlib.resources import files  # slow to load, and seldom needed
 

@@ -50,7 +50,10 @@ def test_a_block_that_cannot_read_its_file_says_which_and_why(tmp_path: Path) ->
     write_project(tmp_path, PIPELINE, {**files, "data/users.csv": ""})
     done = mage("run", "my_project", "my_pipeline", cwd=tmp_path)
     assert done.returncode == 1
-    assert "data/users.csv: the file is empty, so it is not csv" in done.stdout + done.stderr
+    assert "FileStoreError: the file is empty, so it is not csv" in done.stdout
+    run = done.stdout.split()[1]
+    told = mage("logs", run, "load_users", "--project", "my_project", cwd=tmp_path)
+    assert "data/users.csv: the file is empty, so it is not csv" in told.stdout
 
 
 @pytest.mark.parametrize("ending", re.findall(r"`\.(\w+)`", PAGE.split("## Formats")[1].split("behind the")[0]))

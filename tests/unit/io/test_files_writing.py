@@ -18,14 +18,14 @@ from refold.io.files import FileIO
 from refold.io.replaced_file import replaced
 
 OLD = pd.DataFrame({"id": [1, 2, 3]})
-NAMES = ["a.csv", "a.csv.gz", "a.json", "a.parquet", "a.xlsx", "a.feather"]
+NAMES = ["a.csv", "a.csv.gz", "a.parquet", "a.xlsx"]
 WRITE = """
     import resource, signal, sys
     import numpy as np
     import pandas as pd
     from refold.io.files import FileIO
 
-    frame = pd.DataFrame(np.random.default_rng(0).random((20_000, 2)), columns=["a", "b"])
+    frame = pd.DataFrame(np.random.default_rng(0).random((5_000, 2)), columns=["a", "b"])
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
     {before}
     FileIO().export(frame, sys.argv[1])
@@ -76,7 +76,7 @@ def test_two_writers_leave_one_of_the_two_whole(tmp_path: Path) -> None:
         import pandas as pd
         from refold.io.files import FileIO
         frame = pd.DataFrame({"who": [int(sys.argv[2])] * 5000})
-        for _ in range(60):
+        for _ in range(40):
             FileIO().export(frame, sys.argv[1])
     """
     FileIO().export(pd.DataFrame({"who": [0] * 5000}), path)

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from mage_ai.io.config import ConfigFileLoader, ConfigKey
 from refold.errors import ProjectError
+from refold.io.masking import masked
+from refold.io.secret_store import SecretStore
 from refold.languages.project_context import set_repo_path
 
 Write = Callable[[str], Path]
@@ -195,7 +198,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("default:\n  A: 1\n  A: 2\n", "the key `A` is there twice"),
         ("- a\n", "must hold keys and values"),
         ("default: 5\n", "profile `default` is not a mapping"),
-        ("default:\n  A: !!python/object/apply:os.system ['true']\n", "the tag `!!python/object/apply:os.system` is not allowed"),
+        (
+            "default:\n  A: !!python/object/apply:os.system ['true']\n",
+            "the tag `!!python/object/apply:os.system` is not allowed",
+        ),
         ("default:\n  A: {{ nowhere('x') }}\n", "'nowhere' is undefined"),
         ("default:\n  A: {{ nowhere }}\n", "'nowhere' is undefined"),
         ("default:\n  A: {{ env_var() }}\n", "template error"),
@@ -224,3 +230,73 @@ def test_a_service_account_key_may_be_json_in_the_environment(write: Write, monk
     monkeypatch.setenv("REFOLD_TEST_KEY", json.dumps(key))
     config = ConfigFileLoader(write("default:\n  GOOGLE_SERVICE_ACC_KEY: {{ env_var('REFOLD_TEST_KEY') }}\n"))
     assert config[ConfigKey.GOOGLE_SERVICE_ACC_KEY] == key
+
+
+def test_a_secret_of_the_project_can_be_the_password(
+    write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    path = write("default:\n  POSTGRES_PASSWORD: \"{{ mage_secret_var('db') }}\"\n")
+    (path.parent / "metadata.yaml").write_text("name: shop\n", encoding="utf-8")
+    SecretStore(path.parent).set("db", "a #b: 'c'")
+    assert ConfigFileLoader(path)["POSTGRES_PASSWORD"] == "a #b: 'c'"
+    assert masked("it is a #b: 'c'") == "it is ***"
+
+
+def test_what_is_missing_in_one_profile_is_nothing_to_another(write: Write) -> None:
+    path = write("default:\n  HOST: db\nprod:\n  HOST: db\n  TOKEN: {{ mage_secret_var('none') }}\n")
+    assert ConfigFileLoader(path)["HOST"] == "db"
+    with pytest.raises(ProjectError) as caught:
+        ConfigFileLoader(path, "prod")
+    assert caught.value.where == f"{path}:5"
+    assert "`TOKEN`: there is no secret `none`" in caught.value.message
+
+
+def test_passwords_of_the_profile_that_is_read_are_concealed(write: Write) -> None:
+    path = write("default:\n  POSTGRES_PASSWORD: hunter22\nprod:\n  POSTGRES_PASSWORD: 0ther-one\n")
+    ConfigFileLoader(path)
+    assert masked("hunter22 0ther-one") == "*** 0ther-one"
+
+
+def test_numbers_with_zeros_in_front_stay_text_where_an_expression_gives_them(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for given in ("007", "1_000", "12:30", "+", "1e999", "9" * 5000):
+        monkeypatch.setenv("REFOLD_TEST_VALUE", given)
+        config = ConfigFileLoader(write("default:\n  PASSWORD: {{ env_var('REFOLD_TEST_VALUE') }}"))
+        assert config["PASSWORD"] == (float("inf") if given == "1e999" else given)
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in pairwise("abcdefghij")
+)
+MERGES = "a: &a {x: 1}\n" + "".join(
+    f"{name}: &{name} {{<<: [{', '.join([f'*{before}'] * 10)}]}}\n" for before, name in pairwise("abcdefghij")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (BOMB, "aliases that stand for more than"),
+        (BOMB + "default: {A: *j}\n", "aliases that stand for more than"),
+        ("default: &a {A: *a}\n", "an anchor that contains itself"),
+        ("default: " + "[" * 100_000, "nest deeper than"),
+        ("default: " + "{a: " * 100_000, "nest deeper than"),
+        ("default:\n  A: !!python/name:os.system\n", "is not allowed"),
+        ("default:\n  A: !!python/object/new:subprocess.Popen [[ls]]\n", "is not allowed"),
+        ("default:\n  A: {% for a in [1] %}x{% endfor %}\n", "io_config.yaml:2: template error"),
+        ("default:\n  A: {{ env_var.__globals__ }}\n", "template error"),
+        ("default:\n  A: {{ 'a' * 1000000000 }}\n", "`*` cannot stand in an expression here"),
+        ("default:\n  A: {{ ''.join(['a']) }}\n", "functions, and no methods"),
+        ("default:\n  A: {{ range(1000000000) | length }}\n", "'range' is undefined"),
+        ("default:\n  A: {{ " + "(" * 10_000 + "1" + ")" * 10_000 + " }}\n", "nest too deeply"),
+    ],
+    ids=range(13),
+)
+def test_a_hostile_file_is_refused(write: Write, text: str, message: str) -> None:
+    assert message in failure(write(text))
+
+
+def test_merged_keys_that_multiply_are_no_more_than_they_are(write: Write) -> None:
+    assert ConfigFileLoader(write(MERGES + "default: *j\n"))["x"] == 1

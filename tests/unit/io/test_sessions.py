@@ -114,9 +114,13 @@ def test_a_session_commits(database: Counted, profile: ConfigFileLoader) -> None
 
 @pytest.mark.parametrize("error", [DatabaseError("no"), ValueError("no"), KeyboardInterrupt()])
 def test_an_error_undoes_a_session(database: Counted, profile: ConfigFileLoader, error: BaseException) -> None:
-    with pytest.raises(type(error)), session(database.provider, profile) as connection:
-        connection.create(TableName("t"), to_arrow({"a": 1}, "rows"))
-        raise error
+    def fail() -> None:
+        with session(database.provider, profile) as connection:
+            connection.create(TableName("t"), to_arrow({"a": 1}, "rows"))
+            raise error
+
+    with pytest.raises(type(error)):
+        fail()
     with session(database.provider, profile) as connection:
         assert connection.columns(TableName("t")) is None
 
@@ -150,7 +154,7 @@ def test_a_server_that_was_restarted_between_two_sessions_is_not_noticed(
 
 
 def test_a_connection_that_broke_is_not_given_to_the_next(database: Counted, profile: ConfigFileLoader) -> None:
-    broken = pytest.raises(DatabaseError, match="terminating connection|closed")
+    broken = pytest.raises(DatabaseError, match=r"terminating connection|closed")
     with broken, session(database.provider, profile) as connection:
         terminate(profile, process_of(connection))
         rows(connection, "SELECT 1 AS a")

@@ -63,15 +63,18 @@ class _Runs:
         names = self._task.upstreams or [f"input {number}" for number in range(1, len(inputs) + 1)]
         given = [argument(value, f"what `{name}` gives") for name, value in zip(names, inputs, strict=True)]
         request = self._request(given, keywords)
-        process = self._take(deadline)
         try:
-            self._check_count(len(given))
-            answer = process.ask(request, deadline)
+            return result(self._ask(request, len(given), deadline), self._path)
         except TimeoutError:
             raise BlockTimeoutError(f"ran longer than its timeout of {timeout:g} seconds; R was killed") from None
+
+    def _ask(self, request: Pieces, given: int, deadline: float | None) -> object:
+        process = self._take(deadline)
+        try:
+            self._check_count(given)
+            return process.ask(request, deadline)
         finally:
             self._give_back(process)
-        return result(answer, self._path)
 
     def _request(self, given: Sequence[Pieces], keywords: Mapping[str, object]) -> Pieces:
         return listed([character(["run"]), character([self._name]), listed(given), variables(keywords)])
@@ -79,10 +82,12 @@ class _Runs:
     def close(self) -> None:
         """Ends all processes."""
         with self._lock:
-            processes = [*self._idle, *self._busy]
+            idle, busy = [*self._idle], [*self._busy]
             self._idle.clear()
-        for process in processes:
+        for process in idle:
             process.close()
+        for process in busy:
+            process.kill()
 
     def _take(self, deadline: float | None) -> RProcess:
         """A process that has loaded the file. Raises BlockFileError when it cannot be loaded."""

@@ -109,8 +109,13 @@ class RProcess:
             for output in self._outputs.values():
                 output.end()
 
+    def kill(self) -> None:
+        """Lets who waits for it, in another thread, see it end."""
+        with suppress(OSError):
+            os.killpg(self.pid, signal.SIGKILL)
+
     def close(self) -> None:
-        """Ends it at once, with all that it has started."""
+        """Ends it at once, with all that it has started. Nobody may be waiting for it."""
         self._end()
 
     def _ours(self) -> tuple[int, ...]:

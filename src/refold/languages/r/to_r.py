@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 from uuid import UUID
 
 from refold.errors import BlockError
@@ -46,6 +46,12 @@ EXACT = 2**53
 """Up to here doubles hold every whole number."""
 
 
+class _Series(Protocol):
+    """As much of pandas.Series as is used."""
+
+    def items(self) -> Iterable[tuple[object, object]]: ...
+
+
 class NotForRError(BlockError):
     """Raised for a value that R has nothing like."""
 
@@ -55,7 +61,7 @@ def argument(value: object, where: str) -> Pieces:
     if isinstance(value, StoredElements):
         value = list(cast("Iterable[object]", value))
     if series_library(value) is FrameLibrary.PANDAS:
-        value = _row(cast("pd.Series[object]", value))
+        value = _row(cast("_Series", value))
     if isinstance(value, dict):
         return data_frame({str(key): _column(element, f"{where}, `{key}`") for key, element in value.items()}, 1)
     if table_library(value) is not None:
@@ -90,7 +96,7 @@ def _frame(value: object, where: str) -> Pieces:
         return frame_of(to_arrow(value, where), _nested)
 
 
-def _row(row: pd.Series[object]) -> dict[object, object]:
+def _row(row: _Series) -> dict[object, object]:
     """A frame's row; in one a missing value is NaN, whatever its column holds."""
     return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
 
@@ -156,7 +162,7 @@ def _plain(value: object) -> object:
         plain: object = value.tolist()
         return plain
     if series_library(value) is FrameLibrary.PANDAS:
-        return _row(cast("pd.Series[object]", value))
+        return _row(cast("_Series", value))
     return list(cast("Iterable[object]", value)) if series_library(value) is FrameLibrary.POLARS else value
 
 

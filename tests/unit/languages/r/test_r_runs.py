@@ -220,7 +220,7 @@ def test_threads_have_a_process_each(tmp_path: Path, make_file: Make) -> None:
 def test_the_process_ends_with_the_file_that_it_served(tmp_path: Path, make_file: Make) -> None:
     file = make_file(tmp_path, "transform <- function(x) Sys.getpid()")
     pid = run(file, 1)
-    del file
+    file.close()
     assert gone(int(str(pid)))
 
 
@@ -263,7 +263,7 @@ def test_a_process_that_a_block_forks_does_not_keep_r_alive(tmp_path: Path, make
     os.close(waits)
     try:
         assert run(file, 1) == pid
-        del file
+        file.close()
         assert gone(pid)
     finally:
         os.close(ends)
