@@ -64,7 +64,9 @@ class Pool:
 
     def __init__(self, folder: Path, maximum: int, memory: SystemMemory | None = None) -> None:
         self.folder = folder
-        self.executor = ProcessExecutor(settings=PoolSettings(minimum=1, maximum=maximum), memory=memory)
+        self.executor = ProcessExecutor(
+            settings=PoolSettings(minimum=1, maximum=maximum, idle_seconds=600.0), memory=memory
+        )
         self.bench = Bench(folder / "project", self.executor)
 
     def block(self, code: str, timeout: float | None = None) -> int:
@@ -169,6 +171,43 @@ def test_one_that_goes_on_has_its_place_again_before_others_begin(tmp_path: Path
         pool.go(3)
         pool.bench.finish()
         assert third.complete
+
+
+def test_nothing_is_given_ahead_to_one_that_waits(tmp_path: Path) -> None:
+    with pool_of(tmp_path, 1) as pool:
+        away, quick = pool.block(AWAY), pool.block(DOUBLE)
+        pool.go(*range(1, 10))
+        for n in range(1, 10):  # so that batches of this block are known to be short
+            assert pool.bench.over_items(away, [n]).complete
+        first = pool.give(away, 0)
+        pool.begun(0)
+        second = pool.give(quick, 4)
+        pool.bench.until(lambda: second.complete)
+        assert second.value() == 8
+        assert not first.outcomes
+        pool.go(0)
+        pool.bench.finish()
+
+
+def test_a_worker_with_a_paused_generator_begins_nothing_while_there_are_too_many(tmp_path: Path) -> None:
+    generate = "@data_loader\ndef load():\n    yield 1\n    yield 2\n"
+    with pool_of(tmp_path, 1) as pool:
+        back, producer = pool.block(BACK), pool.bench.producer(generate)
+        first = pool.give(back, 1)
+        pool.begun(1)
+        pool.bench.until(lambda: pool.executor.free_slots() > 0)
+        paused = pool.bench.submit(producer, [], 1, credit=1)
+        pool.bench.until(lambda: bool(paused.paused))
+        assert pool.executor.free_slots() == 1
+        pool.go(1)
+        pool.begun("1 back")
+        pool.bench.hear(pool.executor.wait(0.01))
+        assert pool.executor.free_slots() == 0
+        pool.go("1 back")
+        pool.bench.until(lambda: first.complete)
+        pool.bench.pull(paused, 9)
+        pool.bench.finish()
+        assert paused.outcome is Outcome.COMPLETED
 
 
 def test_it_may_wait_again_and_again(tmp_path: Path) -> None:

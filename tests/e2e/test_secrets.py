@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from refold import trigger_pipeline
 from refold.api.reading import RunReader
 from refold.api.replaying import open_replay
 from refold.api.running import RunOptions, retry_run, run_pipeline
@@ -290,6 +291,14 @@ def test_a_block_that_runs_alone_and_one_that_is_replayed_get_the_variable(lab: 
     assert record.variables == {"url": "postgres://me:***@db"}
     reader = lab.run(url=URL)
     assert open_replay(reader, lab.pipeline, "show").run().shown == {"got": [URL, None]}
+
+
+def test_a_run_that_another_starts_gets_the_secret_and_its_row_does_not(lab: Lab) -> None:
+    lab.add("show", SHOWS)
+    started = trigger_pipeline("lab", {"url": URL}, check_status=True, repo_path=lab.project.path)
+    reader = lab.read(started.id)
+    assert reader.record.variables == {"url": "postgres://me:***@db"}
+    assert values(reader, "show") == {"": [URL, None]}
 
 
 def test_a_project_without_secrets_never_loads_cryptography(tmp_path: Path) -> None:

@@ -23,8 +23,11 @@ SHARED: Commands = {
     "retry": Command("refold.cli.retry_command:retry", "Run what did not complete of a run."),
     "cancel": Command(f"{_PROJECTS}:cancel", "Stop a run."),
     "clean": Command(f"{_PROJECTS}:clean", "Delete old runs; the latest outputs stay."),
-    "block new": Command(f"{_AUTHORING}:block", "Make a block: its file, and its entry in a pipeline."),
-    "pipeline new": Command(f"{_AUTHORING}:pipeline", "Make a pipeline."),
+    "block": Group(
+        "Make blocks.",
+        {"new": Command(f"{_AUTHORING}:block", "Make a block: its file, and its entry in a pipeline.")},
+    ),
+    "pipeline": Group("Make pipelines.", {"new": Command(f"{_AUTHORING}:pipeline", "Make a pipeline.")}),
     "templates": Command(f"{_AUTHORING}:templates", "List templates of blocks and pipelines."),
     "install": Command(f"{_PROJECTS}:install", "Install the packages that the project asks for."),
     "secrets": Group(

@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from refold.errors import DatabaseError
@@ -59,11 +60,14 @@ class AdbcConnection:
 
     name = "PostgreSQL"
     casts = True
+    one_writer = False
 
     def __init__(self, connection: dbapi.Connection) -> None:
         """A session of this connection, which commits by itself outside of transactions."""
         self._connection = connection
         self._running: dbapi.Cursor | None = None
+        self._cancelling = threading.RLock()
+        """Held while a cursor is cancelled, or taken away from those who would: it must not be freed meanwhile."""
         self._staged: set[str] = set()
         self._begun = False
         self._failed = False
@@ -145,9 +149,11 @@ class AdbcConnection:
         self._end("ROLLBACK")
 
     def interrupt(self) -> None:
-        running = self._running
-        if running is not None:
-            running.adbc_cancel()
+        from adbc_driver_manager import dbapi
+
+        with self._cancelling, suppress(dbapi.Error):  # it may be over before the server hears of it
+            if self._running is not None:
+                self._running.adbc_cancel()
 
     def reset(self) -> None:
         self.rollback()
@@ -180,7 +186,8 @@ class AdbcConnection:
                 self._running = cursor
                 yield cursor
             finally:
-                self._running = None
+                with self._cancelling:
+                    self._running = None
                 cursor.close()
         except dbapi.Error as error:
             self._failed = self._begun

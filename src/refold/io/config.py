@@ -7,6 +7,7 @@ in place only after the YAML around it has been read: a password may hold `#`, `
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import secrets
@@ -192,14 +193,15 @@ def _plain(text: str) -> object:
         return _WORDS[text.lower()]
     number = _NUMBER.fullmatch(text)
     if number is not None:
-        return float(text) if number["fraction"] or number["exponent"] else int(text)
+        value = float(text) if number["fraction"] or number["exponent"] else int(text)
+        return value if math.isfinite(value) else text
     if text.lstrip()[:1] not in {"{", "["}:
         return text
     try:
-        value: object = json.loads(text)
+        read: object = json.loads(text)
     except (ValueError, RecursionError):
         return text
-    return value
+    return read
 
 
 def _render(text: str, functions: Mapping[str, TemplateFunction], expressions: _Expressions, path: Path) -> str:

@@ -28,6 +28,10 @@ class Connection(Protocol):
         """Whether `INSERT .. SELECT` from staged rows must cast them to the types of the table's columns (PostgreSQL,
         DuckDB: true); false where the database does that by itself."""
 
+    @property
+    def one_writer(self) -> bool:
+        """Whether one transaction alone can write at a time, so that even who only adds rows asks for the lock first."""
+
     def quoted(self, identifier: str) -> str:
         """The identifier as a statement writes it, whatever characters it has."""
 

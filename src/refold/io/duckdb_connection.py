@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from refold.errors import DatabaseError
@@ -75,6 +75,7 @@ class DuckDbConnection:
 
     name = "DuckDB"
     casts = True
+    one_writer = False
 
     def __init__(self, home: _Home) -> None:
         """A session of this database; closing it closes the database's part too."""
@@ -183,7 +184,10 @@ class DuckDbConnection:
         self._end("rollback")
 
     def interrupt(self) -> None:
-        self._home.connection.interrupt()
+        import duckdb
+
+        with suppress(duckdb.ConnectionException):  # closed already
+            self._home.connection.interrupt()
 
     def reset(self) -> None:
         self.rollback()

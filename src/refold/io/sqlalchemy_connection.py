@@ -56,6 +56,7 @@ class SqlAlchemyConnection:
     """As `refold.io.connection.Connection`."""
 
     casts = False
+    one_writer = False
 
     def __init__(
         self,

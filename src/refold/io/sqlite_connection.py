@@ -51,6 +51,8 @@ def connect_sqlite(config: ConfigFileLoader | None) -> SqliteConnection:
 class SqliteConnection(SqlAlchemyConnection):
     """As `refold.io.connection.Connection`."""
 
+    one_writer = True
+
     def __init__(self, path: Path | None) -> None:
         """Opens the file, which is made if it is not there; None: an empty database in memory."""
         import sqlalchemy as sa

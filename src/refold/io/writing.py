@@ -53,10 +53,11 @@ def write(
     if table.schema is not None:
         connection.create_schema(table.schema)
     if policy is WritePolicy.REPLACE:
+        connection.lock_for_writing(table)
         connection.replace(table, rows)
         return len(rows)
     there = connection.columns(table)
-    if there is None or policy is not WritePolicy.APPEND:
+    if there is None or policy is not WritePolicy.APPEND or connection.one_writer:
         connection.lock_for_writing(table)
         there = connection.columns(table)  # another one may have made it meanwhile
     if there is None:

@@ -18,9 +18,9 @@ from typing import Final, Self, TypeVar
 from refold.errors import PipelineError
 from refold.model.block import Block, BlockType, JsonValue, Language
 from refold.model.block_file import clean_name
+from refold.model.inside import require_inside
 from refold.model.keys import BlockUuid, PipelineUuid
 from refold.model.pipeline_metadata import PipelineMetadata, PipelineType, read_pipeline
-from refold.model.inside import require_inside
 from refold.model.project import METADATA, PIPELINES, Project
 from refold.model.skeleton_files import block_template, created_at
 from refold.model.suggestion import suggestion

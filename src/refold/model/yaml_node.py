@@ -19,6 +19,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
+from ruamel.yaml.scanner import Scanner
 
 if TYPE_CHECKING:
     from ruamel.yaml.nodes import Node as ComposedNode
@@ -118,11 +119,22 @@ class _KeepsAliases(Composer):
         return _Reference(target, start.index, end.index, start.line + 1)
 
 
+class _ShallowScanner(Scanner):
+    """Scans as its base does, but not for minutes through brackets in brackets: its time grows with their square."""
+
+    def fetch_flow_collection_start(self, TokenClass: object, to_push: str) -> None:  # noqa: N803 # as its base has it
+        if self.flow_level > MAX_DEPTH:
+            line = self.reader.get_mark().line + 1
+            raise YamlSyntaxError(f"lists or mappings nest deeper than {MAX_DEPTH} levels", line)
+        super().fetch_flow_collection_start(TokenClass, to_push)
+
+
 def compose(text: str) -> Node | None:
     """The text's one document; None when it holds nothing but comments. Raises YamlSyntaxError."""
     yaml = YAML(typ="safe", pure=True)
     yaml.version = (1, 1)
     yaml.Composer = _KeepsAliases
+    yaml.Scanner = _ShallowScanner
     try:
         root = yaml.compose(text)
         if isinstance(root, ScalarNode) and root.start_mark.index == root.end_mark.index:

@@ -321,3 +321,8 @@ def test_a_date_of_infinity_is_named(connection: AdbcConnection) -> None:
     assert found is not None
     with pytest.raises(Exception, match="column `until`"):
         to_pandas(found)
+
+
+def test_to_interrupt_what_is_closed_does_nothing(connection: AdbcConnection) -> None:
+    connection.close()
+    connection.interrupt()

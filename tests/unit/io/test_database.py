@@ -36,7 +36,7 @@ def db(make: Callable[[], Database]) -> Database:
 
 def names(db: Database) -> list[str | None]:
     found = db.load("SELECT name FROM people ORDER BY id")["name"]
-    return [None if pd.isna(name) else name for name in found]
+    return [str(name) if isinstance(name, str) else None for name in found]
 
 
 def test_rows_are_exported_and_loaded(db: Database) -> None:
@@ -223,7 +223,7 @@ def test_a_failed_export_leaves_the_table_as_it_was(db: Database) -> None:
         (PEOPLE.assign(id="no number"), {"if_exists": "append"}),
         (PEOPLE.assign(id=1), {"if_exists": "append", "unique_constraints": ["id"]}),
         (PEOPLE, {"if_exists": "append", "unique_constraints": ["nothing"]}),
-        (PEOPLE.assign(id=[1, None, 3]), {"if_exists": "append", "unique_constraints": ["id"]}),
+        (PEOPLE.assign(id=pd.Series([1, None, 3])), {"if_exists": "append", "unique_constraints": ["id"]}),
         (PEOPLE, {"if_exists": "maybe"}),
         (PEOPLE, {"overwrite_types": {"id": "TEXT"}}),
     ):

@@ -222,3 +222,9 @@ def test_a_session_leaves_the_file_to_others(tmp_path: Path) -> None:
     assert (
         subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[(1,)]\n"
     )
+
+
+def test_to_interrupt_what_is_closed_does_nothing() -> None:
+    connection = connect_duckdb(None)
+    connection.close()
+    connection.interrupt()

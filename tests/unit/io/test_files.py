@@ -283,7 +283,7 @@ class TestWhatCannotBeRead:
     def test_pipes_and_devices_are_not_waited_for(self, project: Path) -> None:
         os.mkfifo(project / "a.csv")
         refused("a.csv", "not a file")
-        refused("/dev/zero", "not a file", format="csv")
+        refused("/dev/null", "not a file", format="csv")
 
     def test_options_that_give_no_frame(self, project: Path) -> None:
         FileIO().export(FRAME, "a.csv")

@@ -264,7 +264,7 @@ def test_numbers_with_zeros_in_front_stay_text_where_an_expression_gives_them(
     for given in ("007", "1_000", "12:30", "+", "1e999", "9" * 5000):
         monkeypatch.setenv("REFOLD_TEST_VALUE", given)
         config = ConfigFileLoader(write("default:\n  PASSWORD: {{ env_var('REFOLD_TEST_VALUE') }}"))
-        assert config["PASSWORD"] == (float("inf") if given == "1e999" else given)
+        assert config["PASSWORD"] == given
 
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(

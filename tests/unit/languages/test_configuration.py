@@ -15,7 +15,8 @@ from refold.api.wiring import ExecutorKind
 from refold.errors import PipelineError
 from refold.io.secret_store import SecretStore
 from refold.languages.configuration import filled_configuration, filled_variables
-from refold.model.block import JsonValue
+from refold.languages.sql.settings import SqlSettings
+from refold.model.block import BlockType, JsonValue
 from refold.model.keys import BlockUuid, RunId
 from refold.model.pipeline import Pipeline
 from refold.testing.lab import Lab, values
@@ -234,3 +235,29 @@ def test_a_cached_result_is_not_used_where_an_expression_gives_something_else(
     assert run() == "sales"
     monkeypatch.setenv("REFOLD_TEST_SCHEMA", "stock")
     assert run() == "stock"
+
+
+def test_settings_of_a_sql_block_may_be_expressions(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REFOLD_TEST_LIMIT", "2")
+    lab.pipeline = lab.pipeline.add_block(
+        "rows",
+        "data_loader",
+        language="sql",
+        configuration={
+            "limit_in_pipeline_run": "{{ env_var('REFOLD_TEST_LIMIT') | int }}",
+            "use_raw_sql": "{{ env_var('REFOLD_TEST_UNSET', false) }}",
+        },
+        content="SELECT * FROM range(5)",
+    )
+    prepare(lab.pipeline)
+    settings = SqlSettings.read(
+        filled_configuration(
+            BlockUuid("rows"),
+            lab.pipeline.block("rows").configuration,
+            make_context(prepare(lab.pipeline), RunId("run"), {}, 0.0, True),
+            {},
+        ),
+        BlockType.DATA_LOADER,
+        "here",
+    )
+    assert (settings.limit, settings.raw) == (2, False)

@@ -52,7 +52,7 @@ class SqlFile:
         settings = self._settings_of(keywords["configuration"])
         provider = EMBEDDED if settings.provider is None else find_provider(settings.provider, where=self._path)
         relations = upstream_relations(self._task.upstreams, inputs, settings.table_names)
-        text, values = self._plain, list[object]()
+        text, values = self._plain, cast("Sequence[object]", ())
         if self._template is not None:
             names = template_names(self._task.upstreams, inputs, relations, keywords, self._context.project)
             text, values = self._template.render(names)

@@ -8,6 +8,7 @@ that these do the work themselves.
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable
 from contextvars import copy_context
@@ -126,6 +127,8 @@ class _QueryThread:
         self._queue.put(work)
 
     def _serve(self) -> None:
+        # Signals are for the thread that waits: only there do they end a wait.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while (work := self._queue.get()) is not None:
             work.perform()
             del work  # what it holds is free while nothing is to be done

@@ -11,10 +11,10 @@ import re
 import secrets
 import traceback
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, cast, overload
 
 from refold.errors import BlockFileError, RefoldError
 from refold.io.sql_text import HOLE
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment, nodes
     from jinja2.runtime import Context
 
+_TEXT = "_sql_text"
+"""The name that templates have for `SqlFragment`."""
 _VALUES = "\0values"
 """Under which a template's context has the list of the values of a rendering."""
 
@@ -75,34 +77,37 @@ class SqlTemplate:
         try:
             tree = environment.parse(prepared, filename=path)
             self._accept(tree)
+            _keep_optional_text(tree)
             code = environment.compile(tree, filename=path)
         except TemplateSyntaxError as error:
             raise BlockFileError(f"template error: {error.message}", where=f"{path}:{error.lineno}") from error
-        names = environment.make_globals(dict(lambdas))
+        names = environment.make_globals({**lambdas, _TEXT: SqlFragment})
         self._template = environment.template_class.from_code(environment, code, names)
 
-    def render(self, names: Mapping[str, object]) -> tuple[RenderedText, list[object]]:
+    def render(self, names: Mapping[str, object]) -> tuple[RenderedText, Sequence[object]]:
         """The text, and the values of its holes. As long as it is remembered, the same text is the same object.
 
-        Raises BlockFileError, with the line, for a name that there is not; what the functions called in it raise.
+        Raises BlockFileError, with the line, where something is made of a name that there is not, and what functions
+        called in it raise. Where such a name stands alone, that is an error when its value is asked for: in a comment
+        nobody does.
         """
         from jinja2 import UndefinedError
         from jinja2.exceptions import SecurityError
 
-        values: list[object] = []
+        values = _Values()
         try:
             text = self._template.render({**names, _VALUES: values})
         except RefoldError as error:
             error.where = error.where or self._where(error)
             raise
         except UndefinedError as error:
-            raise self._undefined(error, names) from None
+            raise _undefined(error, names, self._where(error)) from None
         except SecurityError as error:
             raise BlockFileError(f"template error: {error}", where=self._where(error)) from None
         except Exception as error:
             error.add_note(f"in the template, {self._where(error)}")
             raise
-        return self._split(text), values
+        return self._split(text), _Incomplete(values, names) if values.undefined else values
 
     def _finalize(self, context: Context, value: object) -> str:
         """What an expression leaves in the text."""
@@ -111,8 +116,8 @@ class SqlTemplate:
         if isinstance(value, SqlFragment):
             return value
         if isinstance(value, Undefined):
-            str(value)  # raises: the name is not there
-        if isinstance(value, str) and self._secret in value.lower():
+            cast("_Values", context.parent[_VALUES]).undefined = True
+        elif isinstance(value, str) and self._secret in value.lower():
             # It was made of the statement's text. Where lines begin may be left out of it, values may not.
             value = self._marks.sub(lambda mark: mark[0] if mark[2] is None else "", value)
             if self._secret in value.lower():
@@ -169,14 +174,67 @@ class SqlTemplate:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == self._path]
         return f"{self._path}:{lines[-1]}" if lines else self._path
 
-    def _undefined(self, error: Exception, names: Mapping[str, object]) -> BlockFileError:
-        name = re.fullmatch(r"'(\w+)' is undefined", str(error))
-        where, message, fix = self._where(error), f"template error: {error}", None
-        if name is not None:
-            meant = near(name[1], names)
-            message += f"; the names there are: {', '.join(sorted(names))}"
-            fix = None if meant is None else f"Did you mean `{meant}`?"
-        return BlockFileError(message, where=where, fix=fix)
+
+class _Values(list[object]):
+    """What the expressions gave."""
+
+    undefined = False
+    """Whether one of them gave nothing, since there is no such name."""
+
+
+class _Incomplete(Sequence[object]):
+    """Values of which some are not there. Raises BlockFileError for one of those."""
+
+    def __init__(self, values: Sequence[object], names: Mapping[str, object]) -> None:
+        self._values = values
+        self._names = names
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    @overload
+    def __getitem__(self, index: int) -> object: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[object]: ...
+    def __getitem__(self, index: int | slice) -> object:
+        from jinja2 import Undefined, UndefinedError
+
+        value = self._values[index]
+        if isinstance(value, Undefined):
+            try:
+                str(value)
+            except UndefinedError as error:
+                raise _undefined(error, self._names) from None
+        return value
+
+
+def _undefined(error: Exception, names: Mapping[str, object], where: str | None = None) -> BlockFileError:
+    message, fix = f"template error: {error}", None
+    if name := re.fullmatch(r"'(\w+)' is undefined", str(error)):
+        meant = near(name[1], names)
+        message += f"; the names there are: {', '.join(sorted(names))}"
+        fix = None if meant is None else f"Did you mean `{meant}`?"
+    return BlockFileError(message, where=where, fix=fix)
+
+
+def _keep_optional_text(tree: nodes.Template) -> None:
+    """Has `{{ "," if not loop.last }}` be text of the statement: a text of the file, which is there or is nothing."""
+    from jinja2 import nodes
+
+    for output in tree.find_all(nodes.Output):
+        for choice in output.nodes:
+            if isinstance(choice, nodes.CondExpr):
+                branches = [choice.expr1, choice.expr2 or nodes.Const("", lineno=choice.lineno)]
+                texts = [each.value for each in branches if isinstance(each, nodes.Const) and type(each.value) is str]
+                if len(texts) == 2 and "" in texts:
+                    choice.expr1, choice.expr2 = (_as_text(each) for each in branches)
+
+
+def _as_text(constant: nodes.Expr) -> nodes.Expr:
+    from jinja2 import nodes
+
+    line = constant.lineno
+    return nodes.Call(nodes.Name(_TEXT, "load", lineno=line), [constant], [], None, None, lineno=line)
 
 
 def _environment(finalize: Callable[[Context, object], str]) -> Environment:

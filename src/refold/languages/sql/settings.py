@@ -96,14 +96,19 @@ class _Entry:
             raise PipelineError(f"is {value!r}; expected is {expected}", where=f"{self.where}.{key}")
         return value
 
+    def _is_expression(self, key: str) -> bool:
+        """Whether it is not known yet: it is filled in when the block runs."""
+        value = self.configuration.get(key)
+        return isinstance(value, str) and "{{" in value
+
     def text(self, key: str) -> str | None:
         return self._get(key, str, "text")
 
     def flag(self, key: str) -> bool:
-        return bool(self._get(key, bool, "true or false"))
+        return not self._is_expression(key) and bool(self._get(key, bool, "true or false"))
 
     def count(self, key: str) -> int | None:
-        found = self._get(key, int, "a whole number")
+        found = None if self._is_expression(key) else self._get(key, int, "a whole number")
         if found is not None and found < 0:
             raise PipelineError(f"is {found}; expected is 0 or more", where=f"{self.where}.{key}")
         return found
