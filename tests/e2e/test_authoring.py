@@ -14,6 +14,8 @@ from refold.api.running import RunOptions, run_pipeline
 from refold.api.wiring import ExecutorKind, open_project_store
 from refold.cli.app import REFOLD
 from refold.cli.mage_app import MAGE
+from refold.errors import ProjectError
+from refold.io.config import ConfigFileLoader
 from refold.model.pipeline import Pipeline
 from refold.model.project import Project
 from refold.ports.run_store import RunStatus
@@ -128,7 +130,7 @@ def test_the_sensor_template_waits_for_another_pipeline(project: Project) -> Non
 @pytest.mark.parametrize("name", ["sqlite", "duckdb"])
 def test_database_templates_write_and_read(project: Project, name: str) -> None:
     (project.path / "io_config.yaml").write_text(
-        f"version: 0.1.1\ndefault:\n  SQLITE_DATABASE: {project.path}/a.db\n  DUCKDB_DATABASE: {project.path}/a.duckdb\n"
+        f"default:\n  SQLITE_DATABASE: {project.path}/a.db\n  DUCKDB_DATABASE: {project.path}/a.duckdb\n"
     )
     assert block_new("--pipeline", "one", "--name", "load", "--template", f"load_{name}") == 0
     words = ("--pipeline", "one", "--name", "export", "--template", f"export_{name}", "--upstream", "load")
@@ -340,6 +342,15 @@ def test_hostile_yaml_in_a_template_or_pipeline_is_refused(
     (project.path / "pipelines/one/metadata.yaml").write_text(HOSTILE[kind])
     assert refold("plan", str(project.path), "one") == 2
     assert "metadata.yaml" in capsys.readouterr().err
+    assert not (project.path / "hacked").exists()
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_yaml_in_io_config_is_refused(project: Project, kind: str) -> None:
+    file = project.path / "io_config.yaml"
+    file.write_text(f"{HOSTILE[kind]}default: {{}}\n")
+    with pytest.raises(ProjectError, match=r"io_config\.yaml"):
+        ConfigFileLoader(file)
     assert not (project.path / "hacked").exists()
 
 
