@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from refold.executors import processes
+from refold.executors import crew, processes
 from refold.executors.memory import Memory, SystemMemory
 from refold.executors.processes import ProcessExecutor
 from refold.model.pool_settings import PoolSettings
@@ -173,18 +173,16 @@ def test_one_that_goes_on_has_its_place_again_before_others_begin(tmp_path: Path
         assert third.complete
 
 
-def test_nothing_is_given_ahead_to_one_that_waits(tmp_path: Path) -> None:
-    with pool_of(tmp_path, 1) as pool:
-        away, quick = pool.block(AWAY), pool.block(DOUBLE)
+def test_nothing_is_given_ahead_to_one_that_waits_and_keeps_its_slot(tmp_path: Path) -> None:
+    with pool_of(tmp_path, 1, Scarce()) as pool:
+        away = pool.block(AWAY)
         pool.go(*range(1, 10))
         for n in range(1, 10):  # so that batches of this block are known to be short
             assert pool.bench.over_items(away, [n]).complete
-        first = pool.give(away, 0)
+        pool.give(away, 0)
         pool.begun(0)
-        second = pool.give(quick, 4)
-        pool.bench.until(lambda: second.complete)
-        assert second.value() == 8
-        assert not first.outcomes
+        pool.bench.hear(pool.executor.wait(0.01))
+        assert pool.executor.free_slots() == 0
         pool.go(0)
         pool.bench.finish()
 
@@ -282,7 +280,7 @@ def test_no_slot_is_lent_while_there_is_no_memory_for_another_worker(tmp_path: P
 
 
 def test_no_more_slots_are_lent_than_processes_are_good_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "MOST_AWAY", 2)
+    monkeypatch.setattr(crew, "MOST_AWAY", 2)
     with pool_of(tmp_path, 1) as pool:
         away = pool.block(AWAY)
         for n in range(3):

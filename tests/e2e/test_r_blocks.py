@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import cast
 
 import psutil
 import pytest
@@ -112,7 +113,8 @@ def test_what_a_child_prints_is_in_its_own_log(lab: RLab, kind: ExecutorKind) ->
 def test_a_thousand_children_share_few_processes_of_r(lab: RLab, kind: ExecutorKind) -> None:
     lab.add("numbers", load("list(range(1000))"), dynamic=True)
     lab.add_r("child", "transform <- function(x) list(x, Sys.getpid())", ["numbers"], reduce_output=False)
-    found = [tuple(each) for each in values(lab.run(kind), "child").values()]  # type: ignore[arg-type]
+    returned = cast("Iterable[tuple[int, int]]", values(lab.run(kind), "child").values())
+    found = [(number, pid) for number, pid in returned]
     assert sorted(number for number, _ in found) == [*range(1000)]
     assert len({pid for _, pid in found}) <= 2
 
@@ -149,7 +151,7 @@ def test_a_child_that_takes_too_long_fails_alone_and_its_r_is_gone(lab: RLab, ki
 
 def test_a_failed_child_is_tried_again_in_r(lab: RLab) -> None:
     lab.add("numbers", load("[7]"), dynamic=True)
-    code = "transform <- function(x) if (file.create('seen') && !file.exists('again')) {\n file.create('again'); quit(); } else x"
+    code = "transform <- function(x) if (file.exists('again')) x else { file.create('again'); quit() }"
     lab.add_r("child", code, ["numbers"])
     lab.pipeline = lab.pipeline.update_block("child", retry_config={"retries": 1, "delay": 0})
     assert values(lab.run(), "child") == {"0": 7}

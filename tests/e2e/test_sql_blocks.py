@@ -447,7 +447,7 @@ def test_a_thousand_children_share_a_few_connections(tmp_path: Path) -> None:
 
 SLOW = {
     "duckdb": "SELECT count(*) AS n FROM range(100000000000) t(a) WHERE hash(a) % 7 = {{ marker | length }} + 100",
-    "postgres": "SELECT pg_sleep(600), {{ marker }} AS m",
+    "postgres": "SELECT pg_sleep(613), {{ marker }} AS m",
 }
 
 
@@ -471,9 +471,8 @@ def test_a_query_that_takes_too_long_is_interrupted_and_undone(slow: tuple[SqlLa
     assert error(reader, "query").startswith("BlockTimeoutError")
     assert lab.ask(provider, "SELECT * FROM t") == []
     if provider == "postgres":
-        asleep = (
-            "SELECT count(*) AS n FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(600)%' AND state = 'active'"
-        )
+        asleep = "SELECT count(*) AS n FROM pg_stat_activity WHERE query LIKE '%pg_sleep(613)%' AND state = 'active'"
+        asleep += " AND pid <> pg_backend_pid()"
         assert lab.ask(provider, asleep) == [{"n": 0}]
     lab.edit("query", "SELECT 1 AS one")
     lab.pipeline = lab.pipeline.update_block("query", timeout=60)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Sequence
 from itertools import count
 
 from refold.executors.paces import Paces
@@ -13,6 +14,8 @@ from refold.model.keys import RunId
 
 MUCH = 256 * 2**20
 """Bytes that a worker may keep, beyond what it began with, without being replaced."""
+MOST_AWAY = 256
+"""How many workers may wait while others have their slots: each is a process."""
 _MORE = 1.5
 """By how much more than others of its kind a worker must keep to be replaced."""
 
@@ -51,9 +54,13 @@ class Crew:
         """How many workers wait whose slots are others'."""
         return sum(worker.is_away for worker in self.workers)
 
-    def lend(self, worker: WorkerProcess) -> None:
-        """It waits: another may have its slot until it goes on."""
-        self.lends = worker.is_lent = True
+    def lend(self, has_room: Callable[[Sequence[WorkerProcess]], bool]) -> None:
+        """Gives slots of workers that wait for something outside to others, as long as there is memory for those."""
+        for worker in self.workers:
+            if worker.waits and not worker.is_lent:
+                if self.away >= MOST_AWAY or not has_room(self.workers):
+                    return
+                self.lends = worker.is_lent = True
 
     def room(self) -> int | None:
         """How many workers more may begin something; None: as many as have nothing to do.

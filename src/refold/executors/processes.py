@@ -39,8 +39,6 @@ CANCEL_GRACE = 5.0
 """Seconds after a cancel when a worker that has not stopped is killed."""
 WARM = 2
 """How many workers are started at once for a run that unfolds, before its items are there."""
-MOST_AWAY = 256
-"""How many workers may wait while others have their slots."""
 _VAIN = 5
 """After how many workers in a row that died of no child and without a word no more are started."""
 _NOT_MODULES = frozenset({"__pycache__", "node_modules", "venv", "env", "results"})
@@ -186,7 +184,7 @@ class ProcessExecutor:
         self._listen(self._patience(timeout))
         self._kill_overdue()
         self._save_memory()
-        self._lend_slots()
+        self._crew.lend(self._guard.has_room)
         self._crew.shrink(time.monotonic())
         self._go_on()
         reports, self._ready = self._ready, []
@@ -351,14 +349,6 @@ class ProcessExecutor:
             worker.kill(reason)
             if not worker.held:
                 self._crew.retire(worker)
-
-    def _lend_slots(self) -> None:
-        """Gives slots of workers that wait for something outside to others, as long as there is memory for those."""
-        for worker in self._crew.workers:
-            if worker.waits and not worker.is_lent:
-                if self._crew.away >= MOST_AWAY or not self._guard.has_room(self._crew.workers):
-                    return
-                self._crew.lend(worker)
 
     def _bury(self, worker: WorkerProcess) -> list[Report]:
         """A worker is gone."""

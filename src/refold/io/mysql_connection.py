@@ -24,7 +24,7 @@ from refold.io.table_name import TableName
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from sqlalchemy.engine import URL
+    from sqlalchemy.engine import URL, Engine
 
 _TRAITS = Traits(
     swap=TableSwap(put=("RENAME TABLE {new} TO {table}",), swap=("RENAME TABLE {table} TO {old}, {new} TO {table}",))
@@ -32,6 +32,8 @@ _TRAITS = Traits(
 _LEFTOVER = re.compile(r"_refold_(?:new|old)_([0-9a-f]{12})")
 _PATIENCE = 24 * 3600
 """Seconds to wait for another writer; whoever has less of it interrupts."""
+_engines: dict[URL, Engine] = {}
+"""Of this process; connections are not kept in them."""
 _PACKET = 2**20
 """Bytes of a statement that inserts rows: more are not faster."""
 
@@ -67,6 +69,13 @@ class MySqlConnection(SqlAlchemyConnection):
         self._locks: list[str] = []
         super().__init__(url, "MySQL", _TRAITS, {"conv": _converters(), "cursorclass": SSCursor})
         self._begin_session()
+
+    def _make_engine(self, url: URL, connect_args: Mapping[str, object]) -> Engine:
+        # An engine asks each new server a dozen things, which stay as they are.
+        made = _engines.get(url)
+        if made is None:
+            made = _engines[url] = super()._make_engine(url, connect_args)
+        return made
 
     def _begin_session(self) -> None:
         with self._own_words():

@@ -66,16 +66,19 @@ class SqlAlchemyConnection:
         connect_args: Mapping[str, object] | None = None,
     ) -> None:
         """Connects. Raises DatabaseError when that cannot be done."""
-        import sqlalchemy as sa
-
         self.name = name
         self._traits = traits or Traits()
         self._password = url.password
-        self._engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=dict(connect_args or {}))
+        self._engine = self._make_engine(url, connect_args or {})
         self._dialect = self._engine.dialect
         self._prepare_engine()
         with self._own_words():
             self._connection = self._engine.connect()
+
+    def _make_engine(self, url: URL, connect_args: Mapping[str, object]) -> sa.Engine:
+        import sqlalchemy as sa
+
+        return sa.create_engine(url, poolclass=sa.NullPool, connect_args=dict(connect_args))
 
     def _prepare_engine(self) -> None:
         """For what must be said before the first connection."""
@@ -107,22 +110,26 @@ class SqlAlchemyConnection:
         if not statement.values:
             return self._connection.exec_driver_sql(statement.text(lambda _: ""), execution_options=_AS_IT_IS)
         values = [self._bound(value) for value in statement.values]
-        style = self._dialect.paramstyle
-        text = statement.text(
-            {
-                "qmark": lambda _: "?",
-                "format": lambda _: "%s",
-                "pyformat": lambda number: f"%(v{number})s",
-                "named": lambda number: f":v{number}",
-                "numeric": lambda number: f":{number}",
-                "numeric_dollar": lambda number: f"${number}",
-            }[style],
-            (lambda part: part.replace("%", "%%")) if self._formats else str,
-        )
-        if style in {"pyformat", "named"}:
-            named = {f"v{number}": value for number, value in enumerate(values, start=1)}
-            return self._connection.exec_driver_sql(text, named)
-        return self._connection.exec_driver_sql(text, tuple(values))
+        text = statement.text(self._placeholder, (lambda part: part.replace("%", "%%")) if self._formats else str)
+        return self._connection.exec_driver_sql(text, self._parameters(values))
+
+    def _placeholder(self, number: int) -> str:
+        """The driver's, for the value of this number, counted from 1."""
+        styles = {
+            "qmark": "?",
+            "format": "%s",
+            "pyformat": f"%(v{number})s",
+            "named": f":v{number}",
+            "numeric": f":{number}",
+            "numeric_dollar": f"${number}",
+        }
+        return styles[self._dialect.paramstyle]
+
+    def _parameters(self, values: Sequence[object]) -> dict[str, object] | tuple[object, ...]:
+        """The values as those placeholders have them."""
+        if self._dialect.paramstyle in {"pyformat", "named"}:
+            return {f"v{number}": value for number, value in enumerate(values, start=1)}
+        return tuple(values)
 
     def _bound(self, value: SqlValue) -> object:
         """The value as the driver takes it."""
@@ -232,21 +239,12 @@ class SqlAlchemyConnection:
     def _fill(self, table: TableName, rows: pa.Table) -> None:
         """Adds the rows to the table, which has just these columns."""
         names = ", ".join(map(self.quoted, rows.column_names))
-        blank = Statement(("",) * (rows.num_columns + 1), (None,) * rows.num_columns)
-        style = self._dialect.paramstyle
-        marks = [
-            {"qmark": "?", "format": "%s", "pyformat": f"%(v{at})s", "named": f":v{at}"}.get(style, f":{at}")
-            for at, _ in enumerate(blank.values, start=1)
-        ]
+        marks = ", ".join(self._placeholder(number) for number in range(1, rows.num_columns + 1))
         head = f"INSERT INTO {table.sql(self.quoted)} ({names}) VALUES "
-        text = (head.replace("%", "%%") if self._formats else head) + f"({', '.join(marks)})"
+        text = (head.replace("%", "%%") if self._formats else head) + f"({marks})"
         for start in range(0, rows.num_rows, _AT_ONCE):
-            batch = list(python_rows(rows.slice(start, _AT_ONCE)))
-            if style in {"pyformat", "named"}:
-                keys = [f"v{at}" for at, _ in enumerate(marks, start=1)]
-                self._connection.exec_driver_sql(text, [dict(zip(keys, row, strict=True)) for row in batch])
-            else:
-                self._connection.exec_driver_sql(text, batch)
+            batch = python_rows(rows.slice(start, _AT_ONCE))
+            self._connection.exec_driver_sql(text, [self._parameters(row) for row in batch])
 
     def update_from(self, table: TableName, staged: str, keys: tuple[str, ...], columns: tuple[str, ...]) -> None:
         if not columns:

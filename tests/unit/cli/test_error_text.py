@@ -1,7 +1,10 @@
 """How errors are printed."""
 
-from refold.cli.endings import error_text
+import pytest
+
+from refold.cli.endings import error_text, note
 from refold.errors import PipelineError, ProtocolError
+from refold.io.masking import conceal
 
 
 def test_an_error_says_what_where_and_what_to_do() -> None:
@@ -13,3 +16,11 @@ def test_an_error_says_what_where_and_what_to_do() -> None:
 
 def test_a_defect_asks_to_be_reported() -> None:
     assert "please report it" in error_text(ProtocolError("run 3 of block 1 completed twice"))
+
+
+def test_no_error_and_no_note_shows_a_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    conceal("hunter22")
+    error = PipelineError("bad hunter22", where="postgres://me:hunter22@db", fix="Not hunter22.")
+    assert error_text(error) == "error: bad ***\n  where: postgres://me:***@db\n  Not ***."
+    note("warning: hunter22")
+    assert capsys.readouterr().err == "warning: ***\n"

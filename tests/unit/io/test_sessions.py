@@ -62,6 +62,20 @@ def process_of(connection: Connection) -> int:
     return int(str(rows(connection, "SELECT pg_backend_pid() AS pid")[0]["pid"]))
 
 
+def remaining(profile: ConfigFileLoader, processes: list[int], at_most: int) -> int:
+    """How many of these the server still has, once it has noticed that others are closed."""
+    watcher = connect_postgres(profile)
+    listed = ", ".join(map(str, processes))
+    count = len(processes) + 1
+    for _ in range(2000):
+        count = int(str(rows(watcher, f"SELECT COUNT(*) AS n FROM pg_stat_activity WHERE pid IN ({listed})")[0]["n"]))
+        watcher.rollback()
+        if count <= at_most:
+            break
+    watcher.close()
+    return count
+
+
 def terminate(profile: ConfigFileLoader, process: int) -> None:
     """Ends a session as a restart of the server would."""
     other = connect_postgres(profile)
@@ -91,13 +105,27 @@ def test_threads_make_as_many_as_there_are_at_once(database: Counted, profile: C
 def test_more_sessions_at_once_than_are_kept_wait_for_nobody(database: Counted, profile: ConfigFileLoader) -> None:
     together = threading.Barrier(24, timeout=60)
 
-    def work(_: int) -> None:
-        with session(database.provider, profile):
+    def work(_: int) -> int:
+        with session(database.provider, profile) as connection:
             together.wait()
+            return process_of(connection)
 
     with ThreadPoolExecutor(24) as threads:
-        list(threads.map(work, range(24)))
+        processes = list(threads.map(work, range(24)))
     assert len(database.made) == 24
+    assert remaining(profile, processes, at_most=16) <= 16
+
+
+def test_logins_that_nobody_asks_for_again_are_closed(
+    database: Counted, server: Mapping[str, object], tmp_path: Path
+) -> None:
+    processes = []
+    for number in range(20):
+        with session(
+            database.provider, profile_of(tmp_path, {**server, "POSTGRES_SCHEMA": f"s{number}"})
+        ) as connection:
+            processes.append(process_of(connection))
+    assert remaining(profile_of(tmp_path, server), processes, at_most=16) == 16
 
 
 def test_a_session_within_another_is_another_connection(database: Counted, profile: ConfigFileLoader) -> None:

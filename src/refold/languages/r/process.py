@@ -68,6 +68,8 @@ class RProcess:
                 start_new_session=True,
             )
         except OSError as error:
+            for descriptor in (self._requests, self._answers, self._lifeline):
+                os.close(descriptor)  # an R that has started ends of it
             raise BlockError(f"R could not be started: {error.strerror or error}", where=program) from error
         finally:
             for descriptor in (taken, given, watched):

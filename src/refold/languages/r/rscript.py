@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
-from importlib.resources import files
+from pathlib import Path
 
 from refold.errors import BlockFileError
 
-DRIVER = files("refold.languages.r").joinpath("driver.R")
+DRIVER = Path(__file__).with_name("driver.R")
 
 
 def find_rscript() -> str:
     """The program `Rscript`. Raises BlockFileError when there is none."""
-    found = shutil.which("Rscript")
+    from shutil import which  # slow to load, and only R blocks need it
+
+    found = which("Rscript")
     if found is None:
         raise BlockFileError(
             "R is not installed here: there is no `Rscript` on the PATH, and R blocks run in it",

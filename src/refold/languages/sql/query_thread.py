@@ -18,6 +18,8 @@ from typing import Generic, Protocol, TypeVar
 from refold.io.connection import Connection
 
 _T = TypeVar("_T")
+_HEED = 0.1
+"""Seconds after which the main thread looks for a signal that came just before it began to wait: nothing wakes it."""
 _AGAIN = 0.05
 """Seconds after which the database is asked again to give up: it may have been between two statements."""
 _PATIENCE = 5.0
@@ -77,7 +79,8 @@ class Work(Generic[_T]):
         """What comes of it on this thread. What is raised here meanwhile interrupts it."""
         try:
             thread.put(self)
-            self._wake.acquire()
+            while not self._wake.acquire(timeout=_HEED):
+                pass
         except BaseException:
             self._given_up = True
             thread.put(self)  # whether it was put there before nobody knows

@@ -72,6 +72,9 @@ class SqlTemplate:
         self._secret = secrets.token_hex(16)
         self._marks = re.compile(rf"\x02{self._secret}(?:(\d+)|@(\d+))\x03")
         self._split = lru_cache(maxsize=256)(self._split_text)
+        if HOLE in text:
+            line = text[: text.index(HOLE)].count("\n") + 1
+            raise BlockFileError("the file has U+FFFF, which is no character", where=f"{path}:{line}")
         prepared, lambdas = without_lambdas(text, path)
         environment = _environment(self._finalize)
         try:
@@ -165,8 +168,6 @@ class SqlTemplate:
             for data in capturing.find_all(nodes.TemplateData)
         }
         for data in tree.find_all(nodes.TemplateData):
-            if HOLE in data.data:
-                raise BlockFileError("the file has U+FFFF, which is no character", where=f"{self._path}:{data.lineno}")
             if id(data) not in captured:
                 data.data = f"\x02{self._secret}@{data.lineno}\x03{data.data}"
 
@@ -197,13 +198,13 @@ class _Incomplete(Sequence[object]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[object]: ...
     def __getitem__(self, index: int | slice) -> object:
-        from jinja2 import Undefined, UndefinedError
+        from jinja2 import TemplateError, Undefined
 
         value = self._values[index]
         if isinstance(value, Undefined):
             try:
                 str(value)
-            except UndefinedError as error:
+            except TemplateError as error:
                 raise _undefined(error, self._names) from None
         return value
 
@@ -226,7 +227,7 @@ def _keep_optional_text(tree: nodes.Template) -> None:
             if isinstance(choice, nodes.CondExpr):
                 branches = [choice.expr1, choice.expr2 or nodes.Const("", lineno=choice.lineno)]
                 texts = [each.value for each in branches if isinstance(each, nodes.Const) and type(each.value) is str]
-                if len(texts) == 2 and "" in texts:
+                if len(texts) == 2 and "" in texts and HOLE not in "".join(texts):
                     choice.expr1, choice.expr2 = (_as_text(each) for each in branches)
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from typing import cast
 from uuid import UUID
 
 import numpy as np
@@ -78,7 +79,8 @@ def test_what_r_returns_is_a_value_as_json_has_it(evaluate: Run, code: str, expe
 
 
 def test_nan_is_told_from_na(evaluate: Run) -> None:
-    nan, missing = evaluate("c(NaN, NA)")  # type: ignore[misc]
+    nan, missing = cast("list[float | None]", evaluate("c(NaN, NA)"))
+    assert nan is not None
     assert math.isnan(nan)
     assert missing is None
 
@@ -110,8 +112,10 @@ def frame() -> pd.DataFrame:
             "truth": pd.array([True, None, False], dtype="boolean"),
             "kind": pd.Categorical(["x", None, "y"], categories=["y", "x"]),
             "day": [date(2024, 2, 29), None, date(1900, 1, 1)],
-            "at": pd.to_datetime(["2024-02-29 01:02:03.123456", None, "1969-12-31 23:59:59.5"], format="ISO8601"),
-            "zoned": pd.to_datetime(["2024-02-29 01:02:03", None, "2024-07-01 00:00:00"]).tz_localize("Europe/Berlin"),
+            "at": pd.to_datetime(pd.Series(["2024-02-29 01:02:03.123456", None, "1969-12-31 23:59:59.500000"])),
+            "zoned": pd.to_datetime(pd.Series(["2024-02-29 01:02:03", None, "2024-07-01 00:00:00"])).dt.tz_localize(
+                "Europe/Berlin"
+            ),
             "took": pd.to_timedelta([1500, None, -1], unit="ms"),
         }
     )
