@@ -133,7 +133,7 @@ def pipeline(
 
 
 def templates(project: ProjectOption = None) -> None:
-    """List templates of blocks and pipelines, the project's own among them."""
+    """List templates of blocks and pipelines."""
     found = _project_or_none(project)
     blocks = [block_template_named(name, found) for name in template_names("blocks", found)]
     rows = [(each.name, each.type or "any", each.language.value, each.description) for each in blocks]

@@ -93,6 +93,12 @@ def test_a_dict_is_a_frame_of_one_row_and_a_list_of_dicts_one_of_several(evaluat
     assert evaluate(shape, {}) == "data.frame 1 "
 
 
+def test_what_is_missing_in_a_frames_row_is_na_of_no_type(evaluate: Run) -> None:
+    """In a row of several types pandas has NaN for a missing text: as a number it would make a column of text one."""
+    row = pd.DataFrame({"id": [1], "name": pd.Series([None], dtype="str")}).iloc[0]
+    assert evaluate("paste(typeof(x$name), is.nan(x$name))", row) == "logical FALSE"
+
+
 def test_frames_in_a_list_are_one_frame_with_the_rows_of_all(evaluate: Run) -> None:
     assert evaluate("x$n", [pd.DataFrame({"n": [1, 2]}), pd.DataFrame({"n": [3]})]) == [1, 2, 3]
 
