@@ -102,6 +102,7 @@ def _timed(trip: Trip, path: Path) -> dict[str, float]:
 
 def _compare(database: Postgres, schema: str, system: str) -> None:
     source, made = (database.load(_SAME.format(table=f"{schema}.{each}")) for each in ("source", "made"))
+    database.commit()  # what was read is not locked any more
     if not source.equals(made):
         raise SystemExit(f"{system}: the tables differ\n{source}\n{made}")
 
