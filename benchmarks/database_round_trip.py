@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from benchmarks.measurement import REFOLD, Measurement, print_all
-from refold.io.named_databases import Postgres
+from refold.io.databases.named_databases import Postgres
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from refold.io.masking import forget_concealed
+from refold.io.secrets.masking import forget_concealed
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("refold", deadline=None, suppress_health_check=[HealthCheck.too_slow])

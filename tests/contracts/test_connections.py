@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from refold.io.adbc_connection import connect_postgres
-from refold.io.duckdb_connection import connect_duckdb
-from refold.io.mysql_connection import connect_mysql
-from refold.io.sqlite_connection import connect_sqlite
+from refold.io.databases.adbc_connection import connect_postgres
+from refold.io.databases.duckdb_connection import connect_duckdb
+from refold.io.databases.mysql_connection import connect_mysql
+from refold.io.databases.sqlite_connection import connect_sqlite
 from refold.testing.connection_contract import ConnectionContract, Open, opening
 from refold.testing.database_servers import fresh_mariadb, fresh_postgres
 

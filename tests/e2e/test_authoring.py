@@ -15,7 +15,7 @@ from refold.api.wiring import ExecutorKind, open_project_store
 from refold.cli.app import REFOLD
 from refold.cli.mage_app import MAGE
 from refold.errors import ProjectError
-from refold.io.config import ConfigFileLoader
+from refold.io.settings.config import ConfigFileLoader
 from refold.model.pipeline import Pipeline
 from refold.model.project import Project
 from refold.ports.run_store import RunStatus

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from refold.io.secret_store import SecretStore
+from refold.io.secrets.store import SecretStore
 from refold.model.project import Project
 
 COMMAND = [sys.executable, "-m", "refold.cli", "secrets"]

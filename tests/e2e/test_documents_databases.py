@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from refold.io.named_databases import SQLite
-from refold.io.providers import providers
+from refold.io.databases.named_databases import SQLite
+from refold.io.databases.providers import providers
 
 PAGE = (Path(__file__).parents[2] / "docs" / "databases.md").read_text(encoding="utf-8")
 

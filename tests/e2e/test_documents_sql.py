@@ -13,10 +13,10 @@ import pytest
 
 from mage_ai.data_preparation.models.pipeline import Pipeline
 from refold.api.reading import RunReader, list_runs
-from refold.io.config import ConfigFileLoader
-from refold.io.providers import find_provider
-from refold.io.sessions import session
-from refold.io.statement import Statement
+from refold.io.databases.providers import find_provider
+from refold.io.databases.sessions import session
+from refold.io.databases.statement import Statement
+from refold.io.settings.config import ConfigFileLoader
 from refold.testing.database_servers import fresh_mariadb, fresh_postgres
 from refold.testing.documented_project import write_project
 

@@ -16,8 +16,8 @@ from refold.api.running import RunOptions, retry_run, run_pipeline
 from refold.api.single_block import run_block
 from refold.api.wiring import ExecutorKind, open_project_store
 from refold.errors import BadInputError
-from refold.io.masking import spellings
-from refold.io.secret_store import SecretStore
+from refold.io.secrets.masking import spellings
+from refold.io.secrets.store import SecretStore
 from refold.model.block import JsonValue
 from refold.testing.lab import Lab, load, values
 
@@ -263,7 +263,7 @@ def test_a_variable_that_spells_a_secret_otherwise_comes_back_so(lab: Lab) -> No
 
 
 def test_a_password_without_a_name_is_not_kept_and_the_run_cannot_be_taken_up(lab: Lab) -> None:
-    from refold.io.masking import conceal
+    from refold.io.secrets.masking import conceal
 
     conceal("hunter22")
     lab.add("show", SHOWS)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from refold.io.config import ConfigFileLoader
-from refold.io.expressions import make_environment
-from refold.io.template_functions import template_functions
+from refold.io.settings.config import ConfigFileLoader
+from refold.io.settings.expressions import make_environment
+from refold.io.settings.template_functions import template_functions
 from refold.model.project import Project
 
 PAGE = Path(__file__).parents[2] / "docs" / "secrets.md"

@@ -12,10 +12,10 @@ import pytest
 
 from refold.api.reading import RunReader
 from refold.api.wiring import ExecutorKind
-from refold.io.config import ConfigFileLoader
-from refold.io.providers import find_provider
-from refold.io.sessions import session
-from refold.io.statement import Statement
+from refold.io.databases.providers import find_provider
+from refold.io.databases.sessions import session
+from refold.io.databases.statement import Statement
+from refold.io.settings.config import ConfigFileLoader
 from refold.model.block import JsonValue
 from refold.testing.database_servers import fresh_postgres
 from refold.testing.documented_project import mage

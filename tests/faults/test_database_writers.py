@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from refold.io.database import Database
-from refold.io.named_databases import MySQL
+from refold.io.databases.database import Database
+from refold.io.databases.named_databases import MySQL
 from refold.testing.live_databases import LIVE, live_database
 
 WRITERS = 4
@@ -22,8 +22,8 @@ KILLS = 6
 REPLACE_FOR_EVER = """
 import itertools, json, sys, time
 import pandas as pd
-from refold.io import named_databases
-from refold.io.config import ConfigFileLoader
+from refold.io.databases import named_databases
+from refold.io.settings.config import ConfigFileLoader
 
 kind, config, rows = sys.argv[1:]
 with getattr(named_databases, kind).with_config(ConfigFileLoader(config)) as db:

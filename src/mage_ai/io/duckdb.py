@@ -1,5 +1,5 @@
 """`from mage_ai.io.duckdb import DuckDB`."""
 
-from refold.io.named_databases import DuckDB
+from refold.io.databases.named_databases import DuckDB
 
 __all__ = ["DuckDB"]

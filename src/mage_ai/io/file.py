@@ -1,5 +1,5 @@
 """`from mage_ai.io.file import FileIO`."""
 
-from refold.io.files import FileIO
+from refold.io.files.files import FileIO
 
 __all__ = ["FileIO"]

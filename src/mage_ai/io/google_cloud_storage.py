@@ -1,5 +1,5 @@
 """`from mage_ai.io.google_cloud_storage import GoogleCloudStorage`."""
 
-from refold.io.object_stores import GoogleCloudStorage
+from refold.io.files.object_stores import GoogleCloudStorage
 
 __all__ = ["GoogleCloudStorage"]

@@ -1,5 +1,5 @@
 """`from mage_ai.io.mssql import MSSQL`."""
 
-from refold.io.named_databases import MSSQL
+from refold.io.databases.named_databases import MSSQL
 
 __all__ = ["MSSQL"]

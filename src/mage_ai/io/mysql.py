@@ -1,5 +1,5 @@
 """`from mage_ai.io.mysql import MySQL`."""
 
-from refold.io.named_databases import MySQL
+from refold.io.databases.named_databases import MySQL
 
 __all__ = ["MySQL"]

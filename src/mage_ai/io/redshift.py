@@ -1,5 +1,5 @@
 """`from mage_ai.io.redshift import Redshift`."""
 
-from refold.io.named_databases import Redshift
+from refold.io.databases.named_databases import Redshift
 
 __all__ = ["Redshift"]

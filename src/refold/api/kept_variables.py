@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Self
 
 from refold.errors import BadInputError
-from refold.io.masking import MASK, any_of, masked, spellings
-from refold.io.secrets import conceal_secrets_of, find_secret
+from refold.io.secrets.lookup import conceal_secrets_of, find_secret
+from refold.io.secrets.masking import MASK, any_of, masked, spellings
 from refold.model.block import JsonValue
 from refold.ports.run_store import RunRecord
 

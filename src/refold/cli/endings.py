@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TextIO
 
 from refold.errors import BadInputError, ProtocolError, RefoldError
-from refold.io.masking import masked
+from refold.io.secrets.masking import masked
 
 FAILED = 1
 BAD_INPUT = 2

@@ -16,8 +16,8 @@ from refold.cli.parameters import Argument, Option
 from refold.cli.project_folder import project_around
 from refold.cli.text_table import table_lines
 from refold.errors import BadInputError
-from refold.io.masking import SHORTEST, conceal
-from refold.io.secret_store import SecretStore
+from refold.io.secrets.masking import SHORTEST, conceal
+from refold.io.secrets.store import SecretStore
 
 _NameArgument = Annotated[str, Argument(metavar="NAME", help="The secret's name.")]
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 import msgspec
 
-from refold.io.masking import masked
+from refold.io.secrets.masking import masked
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

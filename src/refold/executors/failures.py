@@ -9,7 +9,7 @@ from pathlib import Path
 
 import refold
 from refold.errors import BlockError, BlockFileError, ChangedItemsError, ChildLimitError, ReduceError, RefoldError
-from refold.io.masking import masked
+from refold.io.secrets.masking import masked
 from refold.ports.executor import Failure
 
 _OWN_CODE = str(Path(refold.__file__).parent) + os.sep

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from refold.errors import BlockFileError, RefoldError
 from refold.executors.block_code import BlockCode
 from refold.executors.capture import LogWriter
-from refold.io.secrets import conceal_secrets_of
+from refold.io.secrets.lookup import conceal_secrets_of
 from refold.languages.configuration import filled_configuration, filled_variables
 from refold.languages.python.block_function import BlockFunction
 from refold.languages.python.fold_function import load_fold_function

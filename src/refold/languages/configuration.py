@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from refold.errors import BadInputError, PipelineError, RefoldError
-from refold.io.expressions import Expressions, holds_expressions
-from refold.io.template_functions import template_functions
+from refold.io.settings.expressions import Expressions, holds_expressions
+from refold.io.settings.template_functions import template_functions
 from refold.model.block import JsonValue
 from refold.model.keys import BlockUuid
 from refold.model.project import METADATA, PIPELINES

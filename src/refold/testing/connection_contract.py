@@ -26,11 +26,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refold.errors import DatabaseError
-from refold.io.arrow_tables import to_arrow, to_pandas
-from refold.io.config import ConfigFileLoader
-from refold.io.connection import Connection
-from refold.io.statement import SqlValue, Statement
-from refold.io.table_name import TableName
+from refold.io.databases.arrow_tables import to_arrow, to_pandas
+from refold.io.databases.connection import Connection
+from refold.io.databases.statement import SqlValue, Statement
+from refold.io.databases.table_name import TableName
+from refold.io.settings.config import ConfigFileLoader
 from refold.testing.database_servers import profile_of
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from refold.io.config import ConfigFileLoader
+from refold.io.settings.config import ConfigFileLoader
 from refold.testing.postgres_schema import fresh_schema
 
 MYSQL_URL = os.environ.get("REFOLD_TEST_MYSQL_URL", "mysql://root@127.0.0.1:3306/test")

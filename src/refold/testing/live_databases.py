@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from refold.io.database import Database
-from refold.io.named_databases import DuckDB, MySQL, Postgres, SQLite
+from refold.io.databases.database import Database
+from refold.io.databases.named_databases import DuckDB, MySQL, Postgres, SQLite
 from refold.testing.database_servers import fresh_mariadb, fresh_postgres, profile_of
 
 LIVE = ("postgres", "mysql", "duckdb", "sqlite")

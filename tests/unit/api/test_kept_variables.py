@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refold.api.kept_variables import KeptVariables
-from refold.io.masking import forget_concealed, spellings
+from refold.io.secrets.masking import forget_concealed, spellings
 from refold.model.block import JsonValue
 
 SECRETS = {

@@ -4,7 +4,7 @@ import pytest
 
 from refold.cli.endings import error_text, note
 from refold.errors import PipelineError, ProtocolError
-from refold.io.masking import conceal
+from refold.io.secrets.masking import conceal
 
 
 def test_an_error_says_what_where_and_what_to_do() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from refold.errors import BlockError, BlockFileError, ProjectError
 from refold.executors.failures import failure_of
-from refold.io.masking import conceal
+from refold.io.secrets.masking import conceal
 
 SECRET = "Zyx9-Qwv8-Uts7"
 PIECES = ("Zyx9", "Qwv8", "Uts7")

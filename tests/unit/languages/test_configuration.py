@@ -13,7 +13,7 @@ from refold.api.run_setup import make_context, prepare
 from refold.api.running import RunOptions, run_pipeline
 from refold.api.wiring import ExecutorKind
 from refold.errors import PipelineError
-from refold.io.secret_store import SecretStore
+from refold.io.secrets.store import SecretStore
 from refold.languages.configuration import filled_configuration, filled_variables
 from refold.languages.sql.settings import SqlSettings
 from refold.model.block import BlockType, JsonValue

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from refold.errors import BlockError
-from refold.io.arrow_tables import to_pandas
+from refold.io.databases.arrow_tables import to_pandas
 from refold.languages.r.xdr_writer import NA_INTEGER
 
 if TYPE_CHECKING:

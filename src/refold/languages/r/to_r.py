@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from uuid import UUID
 
 from refold.errors import BlockError
-from refold.io.arrow_tables import to_arrow
+from refold.io.databases.arrow_tables import to_arrow
 from refold.languages.concatenation import concatenate
 from refold.languages.description import describe
 from refold.languages.frames import FrameLibrary, series_library, table_library

@@ -7,11 +7,11 @@ from functools import lru_cache
 from typing import cast
 
 from refold.errors import BlockFileError
-from refold.io.arrow_tables import to_pandas
-from refold.io.config import ConfigFileLoader
-from refold.io.providers import EMBEDDED, find_provider
-from refold.io.sql_text import dialect_of
-from refold.io.table_name import TableName
+from refold.io.databases.arrow_tables import to_pandas
+from refold.io.databases.providers import EMBEDDED, find_provider
+from refold.io.databases.sql_text import dialect_of
+from refold.io.databases.table_name import TableName
+from refold.io.settings.config import ConfigFileLoader
 from refold.languages.python.block_function import BlockFunction, Callback
 from refold.languages.python.called import called_with_inputs
 from refold.languages.sql.placing import PlacedStatement, place

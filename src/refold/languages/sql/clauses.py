@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from refold.io.sql_text import Token
+from refold.io.databases.sql_text import Token
 
 
 class Place(Enum):

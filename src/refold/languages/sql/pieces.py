@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from refold.errors import BlockError
-from refold.io.statement import SqlValue, Statement
+from refold.io.databases.statement import SqlValue, Statement
 from refold.languages.description import describe
 from refold.languages.frames import series_library, table_library
 from refold.languages.sql.filters import Identifier, JoinedText

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from refold.errors import BlockError, BlockFileError
-from refold.io.sql_text import HOLE, Dialect, Kind, Token, content, statements, tokens
+from refold.io.databases.sql_text import HOLE, Dialect, Kind, Token, content, statements, tokens
 from refold.languages.sql.clauses import Clauses, Place
 from refold.languages.sql.pieces import Filled, ListEnd, Literal, Piece, QuotedName, Text, Value, WholeList
 from refold.languages.sql.rendering import RenderedText

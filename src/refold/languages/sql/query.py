@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from refold.errors import BlockError, DatabaseError
-from refold.io.config import ConfigFileLoader
-from refold.io.connection import Connection
-from refold.io.providers import Provider
-from refold.io.sessions import session
-from refold.io.statement import Statement
-from refold.io.table_name import TableName
-from refold.io.write_policy import WritePolicy
-from refold.io.writing import write
+from refold.io.databases.connection import Connection
+from refold.io.databases.providers import Provider
+from refold.io.databases.sessions import session
+from refold.io.databases.statement import Statement
+from refold.io.databases.table_name import TableName
+from refold.io.databases.write_policy import WritePolicy
+from refold.io.databases.writing import write
+from refold.io.settings.config import ConfigFileLoader
 from refold.languages.sql.pieces import Filled
 from refold.languages.sql.placing import PlacedStatement
 from refold.languages.sql.query_thread import Work

@@ -15,7 +15,7 @@ from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Generic, Protocol, TypeVar
 
-from refold.io.connection import Connection
+from refold.io.databases.connection import Connection
 
 _T = TypeVar("_T")
 _HEED = 0.1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from refold.errors import BlockError
-from refold.io.arrow_tables import to_arrow
+from refold.io.databases.arrow_tables import to_arrow
 from refold.languages.sql.values import as_list
 
 if TYPE_CHECKING:

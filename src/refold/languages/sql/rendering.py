@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, cast, overload
 
 from refold.errors import BlockFileError, RefoldError
-from refold.io.sql_text import HOLE
+from refold.io.databases.sql_text import HOLE
 from refold.languages.sql.filters import sql_filters
 from refold.languages.sql.lambdas import without_lambdas
 from refold.model.suggestion import near

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from refold.errors import PipelineError
-from refold.io.providers import find_provider
-from refold.io.write_policy import WritePolicy
+from refold.io.databases.providers import find_provider
+from refold.io.databases.write_policy import WritePolicy
 from refold.model.block import BlockType, JsonValue
 from refold.model.suggestion import suggestion
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hashlib import sha256
 
 from refold.errors import BlockError
-from refold.io.config import ConfigFileLoader
-from refold.io.providers import EMBEDDED
-from refold.io.table_name import TableName
-from refold.io.write_policy import WritePolicy
+from refold.io.databases.providers import EMBEDDED
+from refold.io.databases.table_name import TableName
+from refold.io.databases.write_policy import WritePolicy
+from refold.io.settings.config import ConfigFileLoader
 from refold.languages.sql.settings import SqlSettings
 
 _LONGEST = 63

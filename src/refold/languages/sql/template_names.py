@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from refold.errors import BlockFileError
-from refold.io.template_functions import template_functions
+from refold.io.settings.template_functions import template_functions
 from refold.languages.arguments import Signature
 from refold.languages.frames import series_library, table_library
 from refold.languages.sql.relation import Relation

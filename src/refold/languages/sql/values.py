@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 from refold.errors import BlockError
-from refold.io.statement import SqlValue
+from refold.io.databases.statement import SqlValue
 from refold.languages.description import describe
 from refold.languages.frames import series_library, table_library
 from refold.languages.sql.filters import json_text

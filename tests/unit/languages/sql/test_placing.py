@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from refold.errors import BlockError, BlockFileError
-from refold.io.sql_text import dialect_of
+from refold.io.databases.sql_text import dialect_of
 from refold.languages.sql.pieces import Filled
 from refold.languages.sql.placing import place
 from refold.languages.sql.relation import Relation

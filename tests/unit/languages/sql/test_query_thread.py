@@ -12,7 +12,7 @@ from typing import cast
 
 import pytest
 
-from refold.io.connection import Connection
+from refold.io.databases.connection import Connection
 from refold.languages.sql.query_thread import Interrupted, Work, interruptibly
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from refold.errors import BlockFileError
-from refold.io.sql_text import HOLE
+from refold.io.databases.sql_text import HOLE
 from refold.languages.sql.rendering import SqlTemplate
 
 NAMES = {"x": "it's", "xs": [1, 2, 3], "d": {"a": 1}, "call": lambda parse: parse({"a": 5}, {"b": 6})}

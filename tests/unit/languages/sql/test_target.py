@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from refold.errors import BlockError
-from refold.io.table_name import TableName
-from refold.io.write_policy import WritePolicy
+from refold.io.databases.table_name import TableName
+from refold.io.databases.write_policy import WritePolicy
 from refold.languages.sql.settings import SqlSettings
 from refold.languages.sql.target import require_database, table_of
 

@@ -1,0 +1,1 @@
+"""Secrets: kept encrypted, and shown to nobody."""

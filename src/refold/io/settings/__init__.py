@@ -1,0 +1,1 @@
+"""Settings of connections: io_config.yaml, its profiles, and the expressions in it."""
