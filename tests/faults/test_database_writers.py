@@ -45,8 +45,6 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
 
 def all_at_once(make: Make, work: Callable[[Database, int], None]) -> None:
     databases = [make() for _ in range(WRITERS)]
-    for db in databases:
-        db.open()
     with ThreadPoolExecutor(WRITERS) as threads:
         list(threads.map(work, databases, range(WRITERS)))
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from refold.errors import BadInputError, PipelineError, RefoldError
 from refold.io.settings.expressions import Expressions, holds_expressions
 from refold.io.settings.template_functions import template_functions
 from refold.model.block import JsonValue
 from refold.model.keys import BlockUuid
-from refold.model.project import METADATA, PIPELINES
-from refold.model.yaml_file import YamlFile
 from refold.ports.executor import RunContext
+
+if TYPE_CHECKING:
+    from refold.model.yaml_file import YamlFile
 
 _Steps = tuple[str | int, ...]
 """Keys and indices that lead to a value."""
@@ -85,7 +87,7 @@ class _Filling:
     """Fills in values of a pipeline's file."""
 
     def __init__(self, context: RunContext, variables: Mapping[str, JsonValue]) -> None:
-        self._file = context.project / PIPELINES / context.pipeline_uuid / METADATA
+        self._context = context
         self._expressions = Expressions(template_functions(variables, context.project))
 
     def fill(self, value: JsonValue, steps: _Steps) -> JsonValue:
@@ -105,12 +107,16 @@ class _Filling:
 
     def _place(self, steps: _Steps) -> str:
         """File and line, as the file is now."""
+        from refold.model.project import METADATA, PIPELINES  # slow to load: workers do without, unless one fails
+        from refold.model.yaml_file import YamlFile
+
+        path = self._context.project / PIPELINES / self._context.pipeline_uuid / METADATA
         with suppress(RefoldError):
-            file = YamlFile.load(self._file)
+            file = YamlFile.load(path)
             line = file.line(_in_file(file, steps))
             if line is not None:
-                return f"{self._file}:{line}"
-        return str(self._file)
+                return f"{path}:{line}"
+        return str(path)
 
 
 def _any_expression(value: JsonValue | Mapping[str, JsonValue]) -> bool:

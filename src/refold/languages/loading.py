@@ -7,7 +7,6 @@ from pathlib import Path
 from refold.languages.loaded_block import LoadedBlock
 from refold.languages.python.block_file import BlockFile
 from refold.languages.r.block_file import RFile
-from refold.languages.sql.block_file import SqlFile
 from refold.model.block import BlockType, Language
 from refold.ports.executor import BlockTask, RunContext, Source
 
@@ -16,6 +15,8 @@ def load_block(task: BlockTask, context: RunContext) -> LoadedBlock:
     """The block's own file. Raises BlockFileError when it cannot be loaded."""
     match task.language:
         case Language.SQL:
+            from refold.languages.sql.block_file import SqlFile  # slow to load, and only SQL blocks need it
+
             return SqlFile(task, context)
         case Language.R:
             return RFile(task, context)

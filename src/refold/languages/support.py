@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from refold.errors import PipelineError
 from refold.languages.python.decorators import ROLE_OF_TYPE
 from refold.languages.r.function_name import require_r
-from refold.languages.sql.settings import SqlSettings
 from refold.model.block import Block, BlockType, Language
 
 _LOADING = frozenset({BlockType.DATA_LOADER, BlockType.TRANSFORMER, BlockType.DATA_EXPORTER})
@@ -35,6 +34,8 @@ def require_support(block: Block) -> None:
             fix="Rewrite the block in Python, or give it another type in the pipeline's metadata.yaml.",
         )
     if block.language is Language.SQL:
+        from refold.languages.sql.settings import SqlSettings  # slow to load, and only SQL blocks need it
+
         SqlSettings.read(block.configuration, block.type, where=f"block `{block.uuid}`, configuration")
     if block.language is Language.R:
         require_r(block)

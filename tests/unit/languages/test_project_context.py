@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mage_ai.data_preparation import repo_manager
 from mage_ai.settings.repo import get_repo_path
 from refold.errors import ProjectError
 from refold.languages.project_context import set_repo_path
@@ -20,6 +21,11 @@ def _no_project() -> Iterator[None]:
 def test_the_project_of_the_running_blocks_is_the_one_that_was_set(tmp_path: Path) -> None:
     set_repo_path(tmp_path)
     assert get_repo_path() == str(tmp_path)
+
+
+def test_blocks_that_import_it_from_where_it_once_was_are_told_the_same(tmp_path: Path) -> None:
+    set_repo_path(tmp_path)
+    assert repo_manager.get_repo_path() == str(tmp_path)
 
 
 def test_a_relative_path_is_made_absolute_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from refold.errors import DatabaseError
-from refold.io.databases.duckdb_opening import PATIENCE, Embedded, Wait, in_project, open_file
+from refold.io.databases.duckdb_opening import PATIENCE, Embedded, Wait, connect, in_project, open_file
 from refold.io.databases.plain_columns import for_duckdb, plain
 from refold.io.databases.shared_values import numbers_of
 from refold.io.databases.statement import SqlValue, Statement
@@ -271,7 +271,7 @@ class _Remote(_File):
 
         self.path = address
         try:
-            self.connection = duckdb.connect(address, config={"motherduck_token": str(token)} if token else {})
+            self.connection = connect(address, {"motherduck_token": str(token)} if token else None)
         except duckdb.Error as error:
             raise DatabaseError(str(error), where=address) from error
 

@@ -12,7 +12,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,21 @@ _REACHES_FURTHER = re.compile(r"\b(memory|secret|database)\b", re.IGNORECASE)
 """Words of statements that name the shared catalog, or make what a whole database has."""
 
 
+_connecting = threading.Lock()
+
+
+def connect(database: str, config: Mapping[str, str | bool] | None = None) -> duckdb.DuckDBPyConnection:
+    """As `duckdb.connect`, by one thread at a time.
+
+    Connections of a process to one file share a database, which DuckDB hands to a second thread before the first one
+    has put the functions into it that read Arrow tables. Raises duckdb.Error.
+    """
+    import duckdb
+
+    with _connecting:
+        return duckdb.connect(database, config=dict(config or {}))
+
+
 def open_file(path: str, wait: Wait = time.sleep) -> duckdb.DuckDBPyConnection:
     """The database of this file, made where it is not there. Waits while another process has it.
 
@@ -48,7 +63,7 @@ def open_file(path: str, wait: Wait = time.sleep) -> duckdb.DuckDBPyConnection:
     waited, pause = 0.0, _FIRST_WAIT
     while True:
         try:
-            return duckdb.connect(path)
+            return connect(path)
         except duckdb.Error as error:
             if "lock" not in str(error).lower() or not isinstance(error, duckdb.IOException):
                 raise DatabaseError(str(error), where=path) from error
@@ -150,7 +165,5 @@ def _forget(shared: _Shared) -> None:
 
 
 def _in_memory() -> duckdb.DuckDBPyConnection:
-    import duckdb
-
     # Variables of this program are not tables.
-    return duckdb.connect(":memory:", config={"python_enable_replacements": False})
+    return connect(":memory:", {"python_enable_replacements": False})

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from refold.errors import DatabaseError
 from refold.io.databases.column_types import storable
@@ -24,6 +24,7 @@ from refold.io.settings.profile_settings import ProfileSettings
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pymysql
     from sqlalchemy.engine import URL, Engine
 
 _TRAITS = Traits(
@@ -34,6 +35,8 @@ _PATIENCE = 24 * 3600
 """Seconds to wait for another writer; whoever has less of it interrupts."""
 _engines: dict[URL, Engine] = {}
 """Of this process; connections are not kept in them."""
+_RESET_CONNECTION = 0x1F
+"""COM_RESET_CONNECTION of MySQL's protocol: since MySQL 5.7 and MariaDB 10.2."""
 _PACKET = 2**20
 """Bytes of a statement that inserts rows: more are not faster."""
 
@@ -67,6 +70,7 @@ class MySqlConnection(SqlAlchemyConnection):
         from pymysql.cursors import SSCursor
 
         self._locks: list[str] = []
+        self._schema_at_first = url.database
         super().__init__(url, "MySQL", _TRAITS, {"conv": _converters(), "cursorclass": SSCursor})
         self._begin_session()
 
@@ -84,9 +88,24 @@ class MySqlConnection(SqlAlchemyConnection):
         self._packet = min(_PACKET, int(str(packet)) // 2)
 
     def reset(self) -> None:
-        super().reset()
+        """By the server, which forgets all that statements can leave in a session but the schema, and how text is told.
+
+        A server that does not know how refuses it.
+        """
         self._locks.clear()
-        self._begin_session()
+        if self._connection.invalidated:
+            super().reset()
+            self._begin_session()
+            return
+        with self._own_words():
+            self._connection.rollback()
+            session = cast("pymysql.Connection", self._connection.connection.dbapi_connection)
+            # The driver has no name for the command; all others go this way too.
+            session._execute_command(_RESET_CONNECTION, b"")
+            session._read_ok_packet()
+            session.select_db(self._schema_at_first)
+            session.set_character_set(session.charset, session.collation)
+            session.autocommit(False)
 
     def _schema(self, table: TableName) -> str | None:
         return table.schema or table.database

@@ -111,9 +111,7 @@ _PROVIDERS = (
         other_words=("postgresql",),
         schema_key="POSTGRES_SCHEMA",
     ),
-    Provider(
-        "mysql", "MySQL", _MYSQL.before(connect_mysql), other_words=("mariadb",), pooled=False, transactional_ddl=False
-    ),
+    Provider("mysql", "MySQL", _MYSQL.before(connect_mysql), other_words=("mariadb",), transactional_ddl=False),
     Provider("sqlite", "SQLite", connect_sqlite, pooled=False),
     _warehouse(BIGQUERY, _Driver("BigQuery", "bigquery", ("sqlalchemy_bigquery",))),
     _warehouse(CLICKHOUSE, _Driver("ClickHouse", "clickhouse", ("clickhouse_connect",))),

@@ -15,7 +15,7 @@ from refold.languages.description import describe
 from refold.languages.frames import series_library, table_library
 from refold.languages.sql.filters import Identifier, JoinedText
 from refold.languages.sql.relation import Relation, name_of
-from refold.languages.sql.values import as_list, as_text, as_value
+from refold.languages.sql.values import as_list, as_text, as_value, plain_text
 
 
 class Name(NamedTuple):
@@ -48,7 +48,7 @@ class Filled:
         for number, value in enumerate(values):
             if number:
                 self.parts.append(", ")
-            self.parts.append(Name((value,)) if isinstance(value, Identifier) else Bound(as_value(value)))
+            self.parts.append(Name((_name_text(value),)) if isinstance(value, Identifier) else Bound(as_value(value)))
 
     def statement(self, quoted: Callable[[str], str]) -> Statement:
         """For a connection that quotes names like that."""
@@ -233,7 +233,7 @@ def _name_text(value: object) -> str:
     if isinstance(value, Relation):
         return name_of(value)
     if isinstance(value, str):
-        text = str(value)
+        text = plain_text(value)
     elif isinstance(value, int) and not isinstance(value, bool):
         text = str(int(value))
     else:
@@ -243,4 +243,6 @@ def _name_text(value: object) -> str:
         )
     if not text:
         raise BlockError("the name of a table or a column is to stand there, and the value is an empty text")
+    if "\0" in text:
+        raise BlockError("the name of a table or a column is to stand there, and the value has a NUL, which ends names")
     return text

@@ -117,7 +117,7 @@ class _Placing:
         """Places what is there; where the next piece is."""
         token = self._tokens[at]
         if token.kind is Kind.COMMENT:
-            self._text.append(token.text.replace(HOLE, ""))
+            self._take_comment(token)
             return at + 1
         if token.kind is Kind.SPACE:
             self._text.append(token.text)
@@ -137,6 +137,15 @@ class _Placing:
         self._pass_by(at)
         return at + 1
 
+    def _take_comment(self, token: Token) -> None:
+        if HOLE in token.text and self._dialect.word == "mysql" and token.text.startswith(_RUN_COMMENTS):
+            raise BlockFileError(
+                "an expression cannot stand in a comment that the database runs, `/*! ... */`",
+                where=self._where(token),
+                fix="Write it outside of the comment; where it is to depend on the server, in `{% if %}`.",
+            )
+        self._text.append(token.text.replace(HOLE, ""))
+
     def _run_end(self, at: int) -> int:
         """Where pieces end that touch and of which one is an expression; `at` where there is none."""
         end, found = at, False
@@ -149,6 +158,7 @@ class _Placing:
         """Places an expression that stands alone, or what it makes together with the words that it touches."""
         run = self._tokens[at:end]
         self._line = self._rendered.line(run[0].start)
+        self._refuse_dollars(at, end)
         before, after = self._beside(at, -1), self._beside(end - 1, 1)
         dotted = "." in (before, after)
         place = self._clauses.place
@@ -171,6 +181,16 @@ class _Placing:
             parts = tuple(self._holes[each.start][0] if each.kind is Kind.HOLE else self._folded(each) for each in run)
             self._add(QuotedName(parts))
         self._clauses.pass_by(run[-1]._replace(kind=Kind.HOLE))
+
+    def _refuse_dollars(self, at: int, end: int) -> None:
+        """Raises BlockFileError for `${{ x }}`: before the parameter `$1` it would open a literal, `$$`."""
+        sides = (*self._tokens[max(at - 1, 0) : at], *self._tokens[end : end + 1])
+        if self._dialect.dollar_quotes and any("$" in (side.text[0], side.text[-1]) for side in sides):
+            raise BlockFileError(
+                "an expression touches a `$`, which the database takes for the beginning of something else",
+                where=self._where(self._tokens[at]),
+                fix="Write the expression alone, `{{ x }}`; text with a `$` in quotes, `'${{ x }}'`.",
+            )
 
     def _take_value(self, hole: int, at: int) -> None:
         before, after = self._beside(at, -1), self._beside(at, 1)
@@ -273,4 +293,5 @@ class _Placing:
 
 
 _TOUCHING = frozenset({Kind.HOLE, Kind.WORD, Kind.NUMBER})
+_RUN_COMMENTS = ("/*!", "/*M!")
 _UNITS = frozenset({"YEAR", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND"})

@@ -26,21 +26,28 @@ if TYPE_CHECKING:
     from jinja2 import Environment, nodes
     from jinja2.runtime import Context
 
-_TEXT = "_sql_text"
-"""The name that templates have for `SqlFragment`."""
+_TEXT = "sql_text"
+"""The attribute of the environment that makes a `SqlFragment`: no expression of a template can name it."""
 _VALUES = "\0values"
 """Under which a template's context has the list of the values of a rendering."""
 
 
 class SqlFragment(str):
-    """Text that the template has put together: part of the statement, not a value."""
+    """Text that the template has put together: part of the statement, not a value.
+
+    Only `fragment` makes one. Called, the class gives plain text: what methods make of a fragment, such as Jinja's
+    `format`, has values in it and is a value.
+    """
 
     __slots__ = ()
 
-    @classmethod
-    def of(cls, parts: Iterable[str]) -> SqlFragment:
-        """The parts in one."""
-        return cls("".join(parts))
+    def __new__(cls, text: str = "") -> str:  # type: ignore[misc] # a fragment is what this must not give
+        return str(text)
+
+
+def fragment(parts: Iterable[str]) -> SqlFragment:
+    """The parts in one."""
+    return str.__new__(SqlFragment, "".join(parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +91,8 @@ class SqlTemplate:
             code = environment.compile(tree, filename=path)
         except TemplateSyntaxError as error:
             raise BlockFileError(f"template error: {error.message}", where=f"{path}:{error.lineno}") from error
-        names = environment.make_globals({**lambdas, _TEXT: SqlFragment})
-        self._template = environment.template_class.from_code(environment, code, names)
+        self._lambdas = lambdas
+        self._template = environment.template_class.from_code(environment, code, environment.make_globals(None))
 
     def render(self, names: Mapping[str, object]) -> tuple[RenderedText, Sequence[object]]:
         """The text, and the values of its holes. As long as it is remembered, the same text is the same object.
@@ -99,7 +106,7 @@ class SqlTemplate:
 
         values = _Values()
         try:
-            text = self._template.render({**names, _VALUES: values})
+            text = self._template.render({**names, **self._lambdas, _VALUES: values})
         except RefoldError as error:
             error.where = error.where or self._where(error)
             raise
@@ -235,7 +242,7 @@ def _as_text(constant: nodes.Expr) -> nodes.Expr:
     from jinja2 import nodes
 
     line = constant.lineno
-    return nodes.Call(nodes.Name(_TEXT, "load", lineno=line), [constant], [], None, None, lineno=line)
+    return nodes.Call(nodes.EnvironmentAttribute(_TEXT, lineno=line), [constant], [], None, None, lineno=line)
 
 
 def _environment(finalize: Callable[[Context, object], str]) -> Environment:
@@ -247,7 +254,8 @@ def _environment(finalize: Callable[[Context, object], str]) -> Environment:
         return finalize(context, value)
 
     environment = SandboxedEnvironment(undefined=StrictUndefined, finalize=marked, keep_trailing_newline=True)
-    environment.concat = SqlFragment.of  # type: ignore[method-assign] # what generated code makes of captured text
+    environment.concat = fragment  # type: ignore[method-assign] # what generated code makes of captured text
+    setattr(environment, _TEXT, fragment)
     environment.filters = sql_filters(environment.filters)
     return environment
 

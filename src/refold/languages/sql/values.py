@@ -48,7 +48,7 @@ def as_value(value: object) -> SqlValue:
     if isinstance(value, Enum):
         return as_value(value.value)
     if isinstance(value, str):
-        return str(value)  # not one of the classes that filters make of it
+        return plain_text(value)
     if isinstance(value, _Moment):
         return value.to_pydatetime(warn=False)
     if isinstance(value, bool | int | float | Decimal | bytes | date | time | timedelta | UUID):
@@ -65,6 +65,20 @@ def as_value(value: object) -> SqlValue:
         f"the value of an expression is a {describe(value)}, which a statement cannot take",
         fix="Take of it what is meant: text, a number, a date, or a list of these.",
     )
+
+
+def plain_text(value: str) -> str:
+    """The text as Python's own class has it, whatever class it is of. Raises BlockError for half characters."""
+    text = str.__str__(value)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise BlockError(
+                f"a text has half a character (U+{ord(text[error.start]):04X} at {error.start}): no database takes it",
+                fix="Replace it where the text is made: `text.encode(errors='replace').decode()`.",
+            ) from None
+    return text
 
 
 def as_list(value: object) -> list[object] | None:

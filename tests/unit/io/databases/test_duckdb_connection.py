@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from refold.errors import DatabaseError
 from refold.io.databases.arrow_tables import to_arrow
 from refold.io.databases.duckdb_connection import DuckDbConnection, connect_duckdb
-from refold.io.databases.duckdb_opening import PATIENCE
+from refold.io.databases.duckdb_opening import PATIENCE, open_file
 from refold.io.databases.providers import EMBEDDED
 from refold.io.databases.sessions import session
 from refold.io.databases.statement import Statement
@@ -89,6 +90,23 @@ def test_many_threads_make_tables_of_one_name() -> None:
     for thread in threads:
         thread.join()
     assert found == [True] * 8
+
+
+def test_threads_that_open_a_file_at_once_all_read_arrow_tables(tmp_path: Path) -> None:
+    mine = to_arrow({"a": 1}, "rows")
+
+    def work(_: int) -> object:
+        connection = open_file(str(tmp_path / "a.duckdb"))
+        connection.begin()
+        connection.register("mine", mine)
+        try:
+            return connection.sql("SELECT a FROM mine").fetchall()
+        finally:
+            connection.close()
+
+    for _ in range(20):
+        with ThreadPoolExecutor(6) as threads:
+            assert list(threads.map(work, range(6))) == [[(1,)]] * 6
 
 
 def test_variables_of_the_program_are_no_tables() -> None:

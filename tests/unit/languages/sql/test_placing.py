@@ -193,3 +193,57 @@ def test_messages_have_no_values() -> None:
     rendered, _ = SqlTemplate("SELECT '{{ x }}',\n  {{ x }}", "block.sql").render(NAMES)
     [statement] = place(rendered, dialect_of("postgres"), "block.sql")
     assert statement.beginning == "SELECT '?', ?"
+
+
+@pytest.mark.parametrize("template", ["SELECT ${{ x }}", "SELECT {{ x }}$$a$$", "SELECT $a{{ x }}", "FROM {{ t }}$"])
+def test_an_expression_does_not_open_a_literal_of_dollars(template: str) -> None:
+    for provider in ("postgres", "duckdb"):
+        with pytest.raises(BlockFileError, match=r"touches a `\$`"):
+            fill(template, provider)
+    assert placed("SELECT '${{ n }}', $${{ n }}$$")[1] == ("$5", "5")
+
+
+def test_an_expression_is_not_left_out_of_a_comment_that_mysql_runs() -> None:
+    for comment in ("/*! AND a = '{{ x }}' */", "/*!50000 {{ x }} */", "/*M! {{ x }} */"):
+        with pytest.raises(BlockFileError, match="a comment that the database runs"):
+            fill(f"SELECT 1 {comment}", "mysql")
+    assert placed("SELECT 1 /*! {{ x }} */", "postgres") == ("SELECT 1 /*!  */", ())
+
+
+@pytest.mark.parametrize("template", ["FROM {{ v }}", 'SELECT "{{ v }}"', "SELECT {{ v | identifier }}"])
+def test_a_name_that_would_be_cut_off_is_refused(template: str) -> None:
+    rendered, values = SqlTemplate(template, "block.sql").render({"v": "a\0b"})
+    [statement] = place(rendered, dialect_of("postgres"), "block.sql")
+    with pytest.raises(BlockError, match="NUL"):
+        statement.fill(values)
+
+
+@pytest.mark.parametrize(
+    "template", ["FROM {{ v }}", "SELECT '{{ v }}'", "SELECT {{ v }}", "SELECT {{ v | identifier }}"]
+)
+def test_half_a_character_is_an_error_that_says_where(template: str) -> None:
+    rendered, values = SqlTemplate(template, "block.sql").render({"v": "a\ud800"})
+    [statement] = place(rendered, dialect_of("postgres"), "block.sql")
+    with pytest.raises(BlockError, match=r"half a character \(U\+D800 at 1\)") as raised:
+        statement.fill(values)
+    assert raised.value.where == "block.sql:1"
+
+
+class Pretender(str):
+    """Text that says something else when it is asked."""
+
+    def __str__(self) -> str:
+        return self
+
+    def replace(self, *_: object) -> str:
+        return 'a"; DROP TABLE t'
+
+    __html__ = replace
+
+
+def test_text_of_a_class_of_its_own_is_the_text_that_it_is() -> None:
+    rendered, values = SqlTemplate("SELECT {{ v }} FROM {{ v }}", "block.sql").render({"v": Pretender('it"s')})
+    [statement] = place(rendered, dialect_of("postgres"), "block.sql")
+    made = statement.fill(values).statement(quoted)
+    assert made.texts == ("SELECT ", ' FROM "it""s"')
+    assert [type(value) for value in made.values] == [str]

@@ -88,3 +88,26 @@ def test_lines_are_those_of_the_file() -> None:
     text, _ = SqlTemplate("{% set a = 1 %}\nb\n{% for v in [1, 2] %}\nc\n{% endfor %}\nd", "block.sql").render({})
     lines = [text.line(text.text.rindex(each)) for each in "bcd"]
     assert lines == [2, 4, 6]
+
+
+@pytest.mark.parametrize(
+    "made", ["s.format(x)", "s.format_map({'a': x})", "s.replace('{', x)", "s ~ x", "s + x", "s.join([x, x])"]
+)
+def test_what_is_made_of_captured_text_is_a_value(made: str) -> None:
+    captured = "; {a}" if "format_map" in made else "; {}"
+    text, values = rendered("{% set s %}" + captured + "{% endset %}SELECT {{ " + made + " }}")
+    assert text == "SELECT ?"
+    assert [type(value) for value in values] == [str]
+
+
+@pytest.mark.parametrize("name", ["sql_text", "_sql_text", "s.of"])
+def test_no_expression_makes_text_of_the_statement(name: str) -> None:
+    with pytest.raises(BlockFileError):
+        rendered("{% set s %}a{% endset %}SELECT {{ " + name + "(x) }}")
+
+
+def test_no_variable_takes_the_place_of_what_a_template_needs() -> None:
+    text = "{{ call(parse=lambda d, v: d['a']) }}{{ ', ' if x else '' }}"
+    hostile = {**NAMES, "_lambda_1": "x", "_sql_text": "x", "sql_text": "x", "\0values": []}
+    found, values = SqlTemplate(text, "block.sql").render(hostile)
+    assert (found.text, list(values)) == (f"{HOLE}, ", [5])
