@@ -2,8 +2,8 @@
 
 A table of a million rows is loaded into a frame, written to Parquet, read from it, and exported to another table.
 pandas does the same by `read_sql`, `to_parquet`, `read_parquet` and `to_sql`, through SQLAlchemy and psycopg. With
-`method="multi"` it takes minutes for so many, so that is compared over a tenth of the rows. All must end with the same
-rows. The server is that of REFOLD_TEST_POSTGRES_URL; the tables are in a schema of their own, which is dropped.
+`method="multi"` it takes minutes for so many, so that is compared over a tenth of the rows, or as many as `--multi-rows`
+says. All must end with the same rows. The server is that of REFOLD_TEST_POSTGRES_URL; the tables are in a schema of their own, which is dropped.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FROM generate_series(1, {rows}) AS number
 _SAME = "SELECT count(*) AS rows, sum(id) AS ids, sum(price) AS prices, max(ordered_at) AS latest FROM {table}"
 
 
-def measure(rows: int = 1_000_000, times: int = 1) -> list[Measurement]:
+def measure(rows: int = 1_000_000, times: int = 1, multi_rows: int | None = None) -> list[Measurement]:
     """Seconds of each half and of the whole, both ways, and how many times as long pandas takes.
 
     Raises SystemExit when the tables differ, DatabaseError when there is no server.
@@ -50,7 +50,7 @@ def measure(rows: int = 1_000_000, times: int = 1) -> list[Measurement]:
     found: list[Measurement] = []
     with _schema() as (database, schema), tempfile.TemporaryDirectory(prefix="round-trip-") as folder:
         refold = _refold(database, schema)
-        for other, count in ((MULTI, rows // 10), (PANDAS, rows)):
+        for other, count in ((MULTI, rows // 10 if multi_rows is None else multi_rows), (PANDAS, rows)):
             database.execute_query_raw(
                 f"DROP TABLE IF EXISTS {schema}.source;" + _MAKE.format(schema=schema, rows=count)
             )
@@ -137,8 +137,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--times", type=int, default=1)
+    parser.add_argument("--multi-rows", type=int, help='of `to_sql(method="multi")`; a tenth without it')
     options = parser.parse_args()
-    found = measure(options.rows, options.times)
+    found = measure(options.rows, options.times, options.multi_rows)
     print_all(found)
     if found[-1].median < 3:
         raise SystemExit("pandas should take three times as long at least")

@@ -97,6 +97,20 @@ BENCHMARKS = (
         {"runs": 1, "scale": 0.05},
         {"runs": 2},
     ),
+    Benchmark(
+        "sql",
+        "SQL children beside the same queries in a plain loop",
+        "benchmarks.sql_children",
+        600,
+        {"children": 50, "runs": 1},
+    ),
+    Benchmark(
+        "round-trip",
+        "A million rows from PostgreSQL to Parquet and back, beside pandas",
+        "benchmarks.database_round_trip",
+        900,
+        {"rows": 10_000},
+    ),
 )
 
 

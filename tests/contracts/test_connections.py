@@ -17,11 +17,12 @@ from refold.testing.database_servers import fresh_mariadb, fresh_postgres
 _ENDLESS_IN_DUCKDB = (
     "SELECT COUNT(*) FROM range(100000000000) AS a, range(100000000) AS b WHERE a.range % 7 = b.range % 5"
 )
+_MANY_OF_DUCKDB = "SELECT range AS i FROM range(1000000000000)"
 
 
 class TestEmbeddedDuckDb(ConnectionContract):
     shared = False
-    endless = _ENDLESS_IN_DUCKDB
+    endless, many = _ENDLESS_IN_DUCKDB, _MANY_OF_DUCKDB
 
     @pytest.fixture
     def open_connection(self, tmp_path: Path) -> Iterator[Open]:
@@ -30,7 +31,7 @@ class TestEmbeddedDuckDb(ConnectionContract):
 
 
 class TestDuckDbFile(ConnectionContract):
-    endless = _ENDLESS_IN_DUCKDB
+    endless, many = _ENDLESS_IN_DUCKDB, _MANY_OF_DUCKDB
 
     @pytest.fixture
     def open_connection(self, tmp_path: Path) -> Iterator[Open]:
@@ -40,7 +41,7 @@ class TestDuckDbFile(ConnectionContract):
 
 @pytest.mark.postgres
 class TestPostgres(ConnectionContract):
-    endless = "SELECT pg_sleep(600)"
+    endless, many = "SELECT pg_sleep(600)", "SELECT generate_series(1, 1000000000000) AS i"
 
     @pytest.fixture
     def open_connection(self, tmp_path: Path) -> Iterator[Open]:
@@ -51,6 +52,7 @@ class TestPostgres(ConnectionContract):
 class TestMariaDb(ConnectionContract):
     transactional_ddl = False
     endless = "SELECT COUNT(*) FROM seq_1_to_1000000000 AS a, seq_1_to_1000000000 AS b WHERE a.seq % 7 = b.seq % 5"
+    many = "SELECT a.seq AS i FROM seq_1_to_1000000000 AS a, seq_1_to_1000000000 AS b"
 
     @pytest.fixture
     def open_connection(self, tmp_path: Path) -> Iterator[Open]:
@@ -62,6 +64,7 @@ class TestSqlite(ConnectionContract):
     endless = (
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000000) SELECT COUNT(*) FROM n"
     )
+    many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000000) SELECT i FROM n"
 
     @pytest.fixture
     def open_connection(self, tmp_path: Path) -> Iterator[Open]:

@@ -147,6 +147,18 @@ def test_the_command_that_runs_a_pipeline_shows_no_secret(lab: Lab) -> None:
     nothing_leaked(lab, shown, as_json, alone, debugged, retried)
 
 
+def test_a_block_that_is_debugged_prints_no_secret(lab: Lab) -> None:
+    said = "print(secret); print([secret], file=sys.stderr); logging.warning(secret)"
+    lab.add(
+        "child",
+        f"{IMPORTS}@transformer\ndef child(**kwargs):\n    secret = get_secret_value('db_password')\n    {said}\n",
+    )
+    lab.run(ExecutorKind.INLINE)
+    debugged = run_cli(lab, "debug", "latest", "child")
+    assert debugged.count("***") >= 3
+    nothing_leaked(lab, debugged)
+
+
 def test_what_happens_while_a_file_is_loaded_shows_no_secret(lab: Lab, capfd: pytest.CaptureFixture[str]) -> None:
     code = IMPORTS + "print(get_secret_value('db_password'))\nraise ValueError(get_secret_value('db_password'))\n"
     lab.add("child", code + "@transformer\ndef child():\n    pass\n")

@@ -38,8 +38,14 @@ class KeptVariables:
 
     @classmethod
     def of(cls, project: Path, variables: Mapping[str, JsonValue]) -> Self:
-        """What is to be kept of these."""
+        """What is to be kept of these. Raises BadInputError for a name with a secret in it: names are shown."""
         search = _Search(conceal_secrets_of(project))
+        for name in variables:
+            if masked(name) != name:
+                raise BadInputError(
+                    f"the name of the variable `{masked(name)}` holds a secret",
+                    fix="Give the secret as the variable's value: values are masked, names are shown.",
+                )
         kept = {name: search.without(value, (name,)) for name, value in variables.items()}
         return cls(project, kept, tuple(search.found))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from types import CodeType
@@ -25,7 +25,7 @@ from refold.api.waiting import missing_inputs
 from refold.errors import BadInputError, NotFoundError, RefoldError
 from refold.executors.block_call import Call
 from refold.executors.block_code import make_importable
-from refold.executors.capture import LogWriter
+from refold.executors.capture import Capture, LogWriter
 from refold.executors.execution import Execution
 from refold.executors.interrupts import Interrupts
 from refold.executors.judging import judge
@@ -84,8 +84,15 @@ class Replay:
         return found if isinstance(found, CodeType) else None
 
     @contextmanager
-    def surroundings(self) -> Iterator[None]:
-        """What a block finds around it while it runs; what it logs goes to stderr."""
+    def surroundings(self, *, terminal: bool = False) -> Iterator[None]:
+        """What a block finds around it while it runs; what it logs goes to stderr.
+
+        Secrets are masked in what it prints, unless it is to have the `terminal` itself, as a debugger needs it.
+        """
+        with nullcontext() if terminal else Capture().installed():
+            yield from self._surrounded()
+
+    def _surrounded(self) -> Iterator[None]:
         context = self.execution.run.context
         handler, root = logging.StreamHandler(sys.stderr), logging.getLogger()
         level = root.level

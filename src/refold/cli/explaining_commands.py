@@ -133,7 +133,7 @@ def debug(
         if replay.same_code is not True:
             what = "differs from the run's" if replay.same_code is False else "may differ from the run's"
             note(f"note: the code of `{replay.execution.task.block}` {what}; it is replayed as it is now")
-        with replay.surroundings():
+        with replay.surroundings(terminal=pdb):
             try:
                 replayed = _replayed(replay, pdb)
             except BdbQuit:

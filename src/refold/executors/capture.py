@@ -176,6 +176,8 @@ class _Redirection:
         """The one child that this process executes, where it is one: the threads that it started belong to it."""
         self.streams: tuple[_Stream, _Stream] | None = None
         """Ours, while anybody listens."""
+        self._former: tuple[_Stream, _Stream] | None = None
+        """Those before: a thread that a block left behind may be printing, and `print` keeps nothing alive."""
         self._before = sys.stdout, sys.stderr
         self._level = logging.NOTSET
         self._handler = _LogHandler()
@@ -205,7 +207,7 @@ class _Redirection:
             root.removeHandler(self._handler)
             root.setLevel(self._level)
             sys.stdout, sys.stderr = self._before
-            self.streams = None
+            self._former, self.streams = self.streams, None
             _UNFINISHED.clear()
 
     def whose(self) -> tuple[BlockRunName, Capture] | None:

@@ -8,7 +8,15 @@ import traceback
 from pathlib import Path
 
 import refold
-from refold.errors import BlockError, BlockFileError, ChangedItemsError, ChildLimitError, ReduceError, RefoldError
+from refold.errors import (
+    BadInputError,
+    BlockError,
+    BlockFileError,
+    ChangedItemsError,
+    ChildLimitError,
+    ReduceError,
+    RefoldError,
+)
 from refold.io.secrets.masking import masked
 from refold.ports.executor import Failure
 
@@ -44,7 +52,7 @@ def _failure_of(error: BaseException) -> Failure:
     elsewhere = isinstance(error, BlockFileError) or not isinstance(error, BlockError)
     if isinstance(error, RefoldError) and elsewhere and error.where is not None:
         line = f"{line} ({masked(error.where)})"  # not in the group: one full disk has many files
-    if isinstance(error, BlockFileError) and error.fix is not None:
+    if isinstance(error, (BlockFileError, BadInputError)) and error.fix is not None:
         line = f"{line}. {masked(error.fix)}"  # what a whole block needs is wanted where failures are listed
     memory = isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError)
     story = _shortened(masked(_named(_traceback(error))))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from refold.errors import PipelineError
 from refold.languages.python.decorators import ROLE_OF_TYPE
 from refold.languages.r.function_name import require_r
-from refold.model.block import Block, BlockType, Language
+from refold.model.block import STRATEGIES, Block, BlockType, Language
 
 _LOADING = frozenset({BlockType.DATA_LOADER, BlockType.TRANSFORMER, BlockType.DATA_EXPORTER})
 _SUPPORTED: Mapping[Language, frozenset[BlockType]] = {
@@ -33,9 +33,22 @@ def require_support(block: Block) -> None:
             f"types of blocks can run: {', '.join(sorted(each.value for each in types))}",
             fix="Rewrite the block in Python, or give it another type in the pipeline's metadata.yaml.",
         )
+    if block.language is not Language.PYTHON:
+        _require_strategy(block)
     if block.language is Language.SQL:
         from refold.languages.sql.settings import SqlSettings  # slow to load, and only SQL blocks need it
 
         SqlSettings.read(block.configuration, block.type, where=f"block `{block.uuid}`, configuration")
     if block.language is Language.R:
         require_r(block)
+
+
+def _require_strategy(block: Block) -> None:
+    """Outputs are folded by functions of Python files alone."""
+    strategy = block.dynamic.reduction.strategy
+    if strategy not in STRATEGIES:
+        raise PipelineError(
+            f"block `{block.uuid}` has `reduce: {strategy}`, which is none of {', '.join(sorted(STRATEGIES))}; "
+            f"a function of its own is for blocks in Python, and this one is in {block.language.value}",
+            fix="Take one of these, or `list`, and fold the outputs in the block downstream.",
+        )

@@ -30,6 +30,10 @@ MAX_DEPTH = 64
 """How deep lists and mappings may nest."""
 MAX_COPIES = 1_000_000
 """How many values the aliases of one file may stand for: a few lines of anchors can ask for billions."""
+MAX_CHARACTERS = 2_000_000
+"""How long a text may be: a pipeline of ten thousand blocks is shorter, and a million take the library many seconds."""
+MAX_DIGITS = 1_000
+"""How long a number may be: of longer ones not even Python makes text."""
 
 _TAG = "tag:yaml.org,2002:"
 _GAP = re.compile(r"(?>(?:\s+|#[^\n]*|[&!]\S*)*)")
@@ -131,6 +135,12 @@ class _ShallowScanner(Scanner):
 
 def compose(text: str) -> Node | None:
     """The text's one document; None when it holds nothing but comments. Raises YamlSyntaxError."""
+    if len(text) > MAX_CHARACTERS:
+        raise YamlSyntaxError(
+            f"the file has {len(text):,} characters, and of YAML no more than {MAX_CHARACTERS:,} are read",
+            None,
+            "Keep data in files of their own, and split what has so many entries.",
+        )
     yaml = YAML(typ="safe", pure=True)
     yaml.version = (1, 1)
     yaml.Composer = _KeepsAliases
@@ -295,8 +305,11 @@ def _foreign_tag(tag: str, line: int) -> YamlSyntaxError:
 
 def scalar_value(tag: str, word: str, line: int) -> JsonValue:
     """What a scalar of this tag means; a date stays the text that it is. Raises YamlSyntaxError."""
+    kind = tag.removeprefix(_TAG)
+    if kind in {"int", "float"} and len(word) > MAX_DIGITS:
+        raise YamlSyntaxError(f"a number of {len(word):,} characters", line, "Put it in quotes: it is text, then.")
     try:
-        match tag.removeprefix(_TAG):
+        match kind:
             case "str" | "timestamp" | "value" | "merge":
                 return word
             case "null":
@@ -309,8 +322,8 @@ def scalar_value(tag: str, word: str, line: int) -> JsonValue:
                 return _integer(word.replace("_", ""))
             case "float":
                 return _float(word.replace("_", "").lower())
-    except ValueError:
-        raise YamlSyntaxError(f"`{word}` is no {tag.removeprefix(_TAG)}", line) from None
+    except (ValueError, OverflowError):
+        raise YamlSyntaxError(f"`{word}` is no {kind}", line) from None
     raise _foreign_tag(tag, line)
 
 

@@ -98,6 +98,8 @@ class ConnectionContract:
     """Whether a table that was made is gone after a rollback."""
     endless: ClassVar[str]
     """A query that nobody waits for."""
+    many: ClassVar[str]
+    """A query of a number `i` in so many rows that nobody waits for them."""
     not_kept: ClassVar[frozenset[str]] = frozenset()
     """Of VALUES and COLUMNS what the database keeps as another type."""
 
@@ -126,6 +128,34 @@ class ConnectionContract:
         found = connection.query(Statement.of("SELECT 1 AS a, 2 AS a"))
         assert found is not None
         assert to_pandas(found).iloc[0].tolist() == [1, 2]
+
+    def test_of_very_many_rows_no_more_are_fetched_than_asked_for(self, connection: Connection) -> None:
+        for limit in (5, 0):
+            found = connection.query(Statement.of(f"-- many\n{self.many}; -- ended\n"), limit=limit)
+            assert found is not None
+            assert (found.num_rows, found.column_names) == (limit, ["i"])
+            assert rows(connection, "SELECT 1 AS a") == [{"a": 1}]
+        found = connection.query(Statement((f"SELECT m.i, m.i AS i FROM ({self.many}) AS m WHERE m.i > ", ""), (3,)), 2)
+        assert found is not None
+        assert (found.num_rows, found.column_names) == (2, ["i", "i"])
+
+    def test_the_first_rows_are_those_of_the_querys_order(self, connection: Connection) -> None:
+        connection.create(TableName("t"), to_arrow([{"n": n} for n in range(30)], "rows"))
+        for limit, expected in ((2, [29, 28]), (30, [*range(29, -1, -1)]), (31, [*range(29, -1, -1)])):
+            for _ in range(5):
+                found = connection.query(Statement.of("SELECT n FROM t ORDER BY n DESC"), limit)
+                assert found is not None
+                assert found["n"].to_pylist() == expected
+
+    def test_a_statement_does_all_it_does_whatever_number_of_rows_is_asked_for(self, connection: Connection) -> None:
+        connection.create(TableName("t"), to_arrow([{"n": n} for n in range(3_000)], "rows"))
+        connection.create(TableName("u"), to_arrow([{"n": -1}], "rows"))
+        connection.commit()
+        found = connection.query(Statement.of("INSERT INTO u SELECT n FROM t RETURNING n"), limit=2)
+        assert found is not None
+        assert found.num_rows == 2
+        connection.commit()
+        assert rows(connection, "SELECT COUNT(*) AS k FROM u") == [{"k": 3_001}]
 
     def test_a_statement_that_gives_no_rows_gives_none(self, connection: Connection) -> None:
         connection.create(TableName("t"), to_arrow({"a": 1}, "rows"))

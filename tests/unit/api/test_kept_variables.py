@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refold.api.kept_variables import KeptVariables
+from refold.errors import BadInputError
 from refold.io.secrets.masking import forget_concealed, spellings
 from refold.model.block import JsonValue
 
@@ -79,3 +80,8 @@ def test_two_secrets_are_told_from_each_other() -> None:
             KeptVariables.of(Path("/nowhere"), {"x": SECRETS[name]}).told for name in ("TOKEN", "PASSWORD")
         )
         assert first != second
+
+
+def test_a_name_that_holds_a_secret_is_refused_without_showing_it() -> None:
+    with environment(), pytest.raises(BadInputError, match=r"`my \*\*\*` holds a secret"):
+        KeptVariables.of(Path("/nowhere"), {f"my {SECRETS['TOKEN']}": 1})

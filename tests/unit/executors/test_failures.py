@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from refold.errors import ReduceError, StoreError
+from refold.errors import ProjectError, ReduceError, StoreError
 from refold.executors.failures import failure_of
 from refold.languages.python.block_file import module_name
 from refold.model.keys import BlockUuid
@@ -38,6 +38,15 @@ def test_an_error_takes_one_line_and_its_fix_stands_in_the_story() -> None:
     failure = failure_of(StoreError("a lock cannot be stored", fix="Return plain values."))
     assert failure.error == "StoreError: a lock cannot be stored"
     assert "Return plain values." in failure.traceback
+
+
+def test_what_a_blocks_settings_lack_says_what_to_do_where_failures_are_listed() -> None:
+    failure = failure_of(
+        ProjectError("MySQL cannot be reached: its driver is missing", fix="Install it: pip install 'refold[mysql]'")
+    )
+    assert failure.error == (
+        "ProjectError: MySQL cannot be reached: its driver is missing. Install it: pip install 'refold[mysql]'"
+    )
 
 
 def failing_fold(cause: Exception) -> ReduceError:

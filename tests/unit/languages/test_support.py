@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from refold.errors import PipelineError
 from refold.languages.support import require_support
-from refold.model.block import Block, BlockType, JsonValue, Language
+from refold.model.block import Block, BlockType, DynamicSettings, JsonValue, Language, Reduction
 from refold.model.keys import BlockUuid
 
 
@@ -38,3 +39,11 @@ def test_a_sensor_in_sql_is_refused_with_the_types_that_sql_has() -> None:
 def test_the_settings_of_a_sql_block_are_checked_before_anything_starts() -> None:
     with pytest.raises(PipelineError, match=r"block `clean`, configuration.export_write_policy.*`apend`.*\n.*`append`"):
         require_support(block(BlockType.TRANSFORMER, Language.SQL, {"export_write_policy": "apend"}))
+
+
+@pytest.mark.parametrize("language", [Language.SQL, Language.R])
+def test_only_blocks_in_python_are_folded_by_a_function_of_their_own(language: Language) -> None:
+    folded = DynamicSettings(reduction=Reduction("concatenation"))
+    with pytest.raises(PipelineError, match=r"`reduce: concatenation`, which is none of concat, .* blocks in Python"):
+        require_support(replace(block(BlockType.TRANSFORMER, language), dynamic=folded))
+    require_support(replace(block(BlockType.TRANSFORMER, Language.PYTHON), dynamic=folded))

@@ -123,3 +123,18 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(PipelineError, match="No space left"):
         YamlFile.load(path).with_value({"a": 2}).save()
     assert [each.read_text() for each in tmp_path.iterdir()] == ["a: 1\n"]
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "0x" + "f" * 5000, ":".join(["1"] * 5000), "1." + "0" * 5000])
+def test_a_number_that_nobody_can_write_again_is_an_error_in_few_words(number: str) -> None:
+    said = refused(f"x: {number}")
+    assert "a number of" in said
+    assert len(said) < 200
+
+
+def test_a_number_to_the_base_of_60_that_is_too_large_is_an_error() -> None:
+    assert "is no int" in refused("x: " + ":".join(["1"] * 400))
+
+
+def test_a_text_that_would_take_minutes_to_read_is_refused_at_once() -> None:
+    assert "no more than 2,000,000 are read" in refused(f"x: '{'A' * 2_000_000}'")

@@ -14,12 +14,14 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from refold.errors import DatabaseError
+from refold.io.databases.limited_query import limited
 from refold.io.databases.plain_columns import for_database, is_list, plain
 from refold.io.databases.postgres_errors import database_error
 from refold.io.databases.postgres_parameters import Expected, numbered, typed, typings
 from refold.io.databases.postgres_settings import postgres_address
 from refold.io.databases.postgres_types import column_type, made_readable, unknown_types, with_decimals, without_depths
 from refold.io.databases.shared_values import numbers_of
+from refold.io.databases.sql_text import dialect_of
 from refold.io.databases.statement import SqlValue, Statement
 from refold.io.databases.table_name import TableName
 from refold.io.databases.update_statement import update_from
@@ -75,12 +77,14 @@ class AdbcConnection:
     def quoted(self, identifier: str) -> str:
         return '"' + identifier.replace('"', '""') + '"'
 
-    def query(self, statement: Statement) -> pa.Table | None:
+    def query(self, statement: Statement, limit: int | None = None) -> pa.Table | None:
         self._begin()
+        if limit is not None:
+            statement = limited(statement, limit, dialect_of("postgres")) or statement
         if not statement.values:
-            return self._rows(statement.text(lambda number: f"${number}"), None)
+            return self._rows(statement.text(lambda number: f"${number}"), None, limit)
         text, values = self._typed(statement)
-        return self._rows(text, _one_row(values))
+        return self._rows(text, _one_row(values), limit)
 
     def stage(self, name: str, rows: pa.Table, keys: Sequence[str] = ()) -> None:
         del keys  # it joins by hashing
@@ -208,8 +212,8 @@ class AdbcConnection:
             cursor.execute(text, _one_row(bound) if bound else None)
             return cursor.fetchall()
 
-    def _rows(self, text: str, bound: pa.Table | None) -> pa.Table | None:
-        """Runs the statement, with these values for its parameters; its rows."""
+    def _rows(self, text: str, bound: pa.Table | None, limit: int | None) -> pa.Table | None:
+        """Runs the statement, with these values for its parameters; its rows, the first `limit` of them."""
         text = re.sub(r"[\s;]+$", "", text)
         if not text:
             return None
@@ -226,7 +230,7 @@ class AdbcConnection:
             cursor.execute(text, bound)
             if not len(schema):
                 return None
-            rows = cursor.fetch_arrow_table()
+            rows = cursor.fetch_arrow_table() if limit is None else _first(cursor.fetch_record_batch(), limit)
         rows = with_decimals(rows)
         return plain(without_depths(rows, schema.names) if text is readable else rows)
 
@@ -320,6 +324,19 @@ class AdbcConnection:
         """Waits for whoever makes something of this name in the database, until the transaction ends."""
         number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
         self._ask(f"SELECT pg_advisory_xact_lock({number})::text", values=())
+
+
+def _first(reader: pa.RecordBatchReader, limit: int) -> pa.Table:
+    """The first rows. The others are read too, and dropped: to cancel a statement would undo what it does."""
+    import pyarrow as pa
+
+    kept: list[pa.RecordBatch] = []
+    missing = limit
+    for batch in reader:
+        if missing > 0:
+            kept.append(batch.slice(0, missing))
+            missing -= kept[-1].num_rows
+    return pa.Table.from_batches(kept, reader.schema)
 
 
 def _one_row(texts: Sequence[str | None]) -> pa.Table:

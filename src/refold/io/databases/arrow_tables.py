@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _VALUE = "value"
 """The column of what has no name of its own."""
+_WORTH_THREADS = 2**20
+"""Bytes above which several threads make a frame sooner than one."""
 
 
 def to_arrow(value: object, where: str) -> pa.Table:
@@ -61,7 +63,8 @@ def to_pandas(rows: pa.Table) -> pd.DataFrame:
     names = [str(number) for number in range(len(columns))]
     flat = pa.table(dict(zip(names, columns, strict=True)))
     try:
-        frame: pd.DataFrame = flat.to_pandas()
+        # To tell threads of a few rows takes longer than the rows.
+        frame: pd.DataFrame = flat.to_pandas(use_threads=flat.nbytes > _WORTH_THREADS)
     except (OverflowError, ValueError) as error:
         raise _beyond_dates(rows) or error from None
     for name, column in zip(names, columns, strict=True):

@@ -35,8 +35,11 @@ class Connection(Protocol):
     def quoted(self, identifier: str) -> str:
         """The identifier as a statement writes it, whatever characters it has."""
 
-    def query(self, statement: Statement) -> pa.Table | None:
+    def query(self, statement: Statement, limit: int | None = None) -> pa.Table | None:
         """Runs one statement; the rows that it gives, None for one that gives none.
+
+        Of a query that gives more than `limit` rows the first so many: others are not fetched, and may never be made.
+        What a statement does besides is done in any case.
 
         Types are the nearest that Arrow has: exact numbers are decimals, JSON and what else has no Arrow type is text.
         """

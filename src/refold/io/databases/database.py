@@ -5,7 +5,6 @@ One class does it for every kind of database; `named_databases` has the names th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-_QUERY = re.compile(r"\s*(?:SELECT|WITH|VALUES)\b", re.IGNORECASE)
-_KEEP_ORDER = frozenset({"postgres", "duckdb", "sqlite"})
-"""Databases that keep the order of a query around which another one is put."""
 _FOLD_NAMES = frozenset({"postgres", "redshift"})
 """Databases in which `Users` without quotes is `users`."""
 _SAMPLE = 10_000_000
@@ -127,30 +123,13 @@ class Database:
         import pandas as pd
 
         del display_query, verbose
-        rows = self.conn.query(self._limited(self._statement(query, params), limit))
-        if rows is None:
-            return pd.DataFrame()
-        return to_pandas(rows if limit is None else rows.slice(0, limit))
+        rows = self.conn.query(self._statement(query, params), limit)
+        return pd.DataFrame() if rows is None else to_pandas(rows)
 
     def _statement(self, query: str | Statement, parameters: Parameters | None) -> Statement:
         if isinstance(query, Statement):
             return query
         return bound(query, parameters, dialect_of(self.provider.word))
-
-    def _limited(self, statement: Statement, limit: int | None) -> Statement:
-        """The statement asking for no more rows than these, where that can be said around it."""
-        dialect = dialect_of(self.provider.word)
-        if limit is None or self.provider.word not in _KEEP_ORDER or not _QUERY.match(statement.texts[0]):
-            return statement
-        *texts, last = statement.texts
-        pieces = tokens(last, dialect)
-        while pieces and (pieces[-1].blank or pieces[-1].text == ";"):
-            pieces.pop()
-        if any(piece.text == ";" for piece in pieces):
-            return statement
-        ended = "".join(piece.text for piece in pieces) + f"\n) AS limited_ LIMIT {int(limit)}"
-        first, *others = (*texts, ended)
-        return Statement((f"SELECT * FROM (\n{first}", *others), statement.values)
 
     def execute(self, query: str | Statement, **params: object) -> pd.DataFrame | None:
         """Runs one statement, with values for `:name` or `%(name)s`; the rows that it gives, None for none."""

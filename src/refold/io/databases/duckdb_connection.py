@@ -10,9 +10,12 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from refold.errors import DatabaseError
-from refold.io.databases.duckdb_opening import PATIENCE, Embedded, Wait, connect, in_project, open_file
+from refold.io.databases.database_file import file_in_project
+from refold.io.databases.duckdb_opening import PATIENCE, Embedded, Wait, connect, open_file
+from refold.io.databases.limited_query import unended
 from refold.io.databases.plain_columns import for_duckdb, plain
 from refold.io.databases.shared_values import numbers_of
+from refold.io.databases.sql_text import dialect_of
 from refold.io.databases.statement import SqlValue, Statement
 from refold.io.databases.table_name import TableName
 from refold.io.databases.update_statement import update_from
@@ -45,7 +48,7 @@ def connect_duckdb(config: ConfigFileLoader | None, wait: Wait = time.sleep) -> 
     elif str(database).startswith(_REMOTE):
         connection = DuckDbConnection(_Remote(str(database), config["MOTHERDUCK_TOKEN"]))
     else:
-        connection = DuckDbConnection(_File(in_project(str(database)), wait))
+        connection = DuckDbConnection(_File(str(file_in_project(str(database))), wait))
     schema = None if config is None else config["DUCKDB_SCHEMA"]
     if schema:
         try:
@@ -90,7 +93,7 @@ class DuckDbConnection:
     def quoted(self, identifier: str) -> str:
         return '"' + identifier.replace('"', '""') + '"'
 
-    def query(self, statement: Statement) -> pa.Table | None:
+    def query(self, statement: Statement, limit: int | None = None) -> pa.Table | None:
         # Values that are equal are one parameter: to DuckDB `$1` and `$2` would make two expressions of one.
         places, values = numbers_of(statement.values)
         text = statement.text(lambda number: f"${places[number - 1]}")
@@ -105,7 +108,9 @@ class DuckDbConnection:
                 self._home.connection.register(name, rows)
         with self._errors():
             self._begin(kinds[0])
-            return _rows(_run(self._home.connection, text, values), kinds[0], text)
+            if kinds[0] in _READING:
+                text = unended(text, dialect_of("duckdb"))  # other queries may be put around it
+            return _rows(_run(self._home.connection, text, values), kinds[0], text, limit)
 
     def stage(self, name: str, rows: pa.Table, keys: Sequence[str] = ()) -> None:
         del keys  # it joins by hashing
@@ -293,21 +298,26 @@ def _run(
     return connection.sql(text, params=list(values)) if values else connection.sql(text)
 
 
-def _rows(relation: duckdb.DuckDBPyRelation | None, kind: str, text: str) -> pa.Table | None:
+def _rows(relation: duckdb.DuckDBPyRelation | None, kind: str, text: str, limit: int | None) -> pa.Table | None:
     if relation is None or kind in _WITHOUT_ROWS:
         return None
     if kind in _COUNTING and not re.search(r"\breturning\b", text, re.IGNORECASE):
         return None
+    names = relation.columns
+    if limit is not None and kind in _READING:
+        relation = relation.limit(limit)
     types = [str(each) for each in relation.types]
     if any(_AS_TEXT.match(each) for each in types):
-        names = ['"' + name.replace('"', '""') + '"' for name in relation.columns]
+        quoted = ['"' + name.replace('"', '""') + '"' for name in names]
         relation = relation.project(
             ", ".join(
                 f"CAST(#{number} AS VARCHAR) AS {name}" if _AS_TEXT.match(kind) else f"#{number} AS {name}"
-                for number, (kind, name) in enumerate(zip(types, names, strict=True), start=1)
+                for number, (kind, name) in enumerate(zip(types, quoted, strict=True), start=1)
             )
         )
-    return plain(relation.to_arrow_table())
+    # A relation of a relation has other names where two are the same.
+    rows = plain(relation.to_arrow_table().rename_columns(names))
+    return rows if limit is None else rows.slice(0, limit)
 
 
 def _with_typed_nulls(rows: pa.Table) -> pa.Table:

@@ -13,11 +13,9 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from refold.errors import DatabaseError
-from refold.languages.project_context import get_repo_path
 
 if TYPE_CHECKING:
     import duckdb
@@ -75,12 +73,6 @@ def open_file(path: str, wait: Wait = time.sleep) -> duckdb.DuckDBPyConnection:
                 ) from error
         wait(pause)
         waited, pause = waited + pause, min(pause * 2, _LONGEST_WAIT)
-
-
-def in_project(path: str) -> str:
-    """The absolute path of a DUCKDB_DATABASE, which is relative to the project."""
-    found = Path(path).expanduser()
-    return str(found if found.is_absolute() else Path(get_repo_path()) / found)
 
 
 class Embedded:

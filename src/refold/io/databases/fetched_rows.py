@@ -34,12 +34,17 @@ class Cursor(Protocol):
         """The next rows, none at the end."""
 
 
-def fetched(cursor: Cursor, expected: Sequence[pa.DataType | None]) -> pa.Table:
-    """All rows of the cursor; `expected` has what a column is to become if all its values can, None: what they are."""
+def fetched(cursor: Cursor, expected: Sequence[pa.DataType | None], limit: int | None = None) -> pa.Table:
+    """The rows of the cursor, all or the first `limit` of them.
+
+    `expected` has what a column is to become if all its values can, None: what they are.
+    """
     import pyarrow as pa
 
     chunks: list[list[pa.Array]] = [[] for _ in expected]
-    while rows := cursor.fetchmany(_AT_ONCE):
+    missing = float("inf") if limit is None else limit
+    while missing > 0 and (rows := cursor.fetchmany(int(min(_AT_ONCE, missing)))):
+        missing -= len(rows)
         for values, chunk in zip(zip(*rows, strict=True), chunks, strict=True):
             chunk.append(column(values))
     columns = [as_expected(one_type(chunk), wanted) for chunk, wanted in zip(chunks, expected, strict=True)]

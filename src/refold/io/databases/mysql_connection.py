@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, cast
 
 from refold.errors import DatabaseError
 from refold.io.databases.column_types import storable
+from refold.io.databases.fetched_rows import Cursor
 from refold.io.databases.sqlalchemy_connection import SqlAlchemyConnection, TableSwap, Traits
+from refold.io.databases.statement import Statement
 from refold.io.databases.table_name import TableName
 from refold.io.settings.config import ConfigFileLoader
 from refold.io.settings.profile_settings import ProfileSettings
@@ -37,6 +39,10 @@ _engines: dict[URL, Engine] = {}
 """Of this process; connections are not kept in them."""
 _RESET_CONNECTION = 0x1F
 """COM_RESET_CONNECTION of MySQL's protocol: since MySQL 5.7 and MariaDB 10.2."""
+_READS = re.compile(
+    r"(?:\s|--\s[^\n]*(?:\n|$)|#[^\n]*(?:\n|$)|/\*.*?\*/|\()*(?:SELECT|WITH|VALUES|TABLE)\b", re.IGNORECASE | re.DOTALL
+)
+_AT_ONCE = 1_000
 _PACKET = 2**20
 """Bytes of a statement that inserts rows: more are not faster."""
 
@@ -106,6 +112,14 @@ class MySqlConnection(SqlAlchemyConnection):
             session.select_db(self._schema_at_first)
             session.set_character_set(session.charset, session.collation)
             session.autocommit(False)
+
+    def _leave(self, cursor: Cursor, statement: Statement) -> None:
+        # The server sends the rest otherwise, however much it is; what does more than read is let come to its end.
+        if _READS.match(statement.texts[0]):
+            self.interrupt()
+        with contextlib.suppress(self._dialect.loaded_dbapi.OperationalError):  # interrupted
+            while cursor.fetchmany(_AT_ONCE):
+                pass
 
     def _schema(self, table: TableName) -> str | None:
         return table.schema or table.database

@@ -95,16 +95,22 @@ class SqlAlchemyConnection:
         """Whether the driver formats values into `%s`, so that other percent signs are doubled."""
         return self._dialect.paramstyle in {"format", "pyformat"}
 
-    def query(self, statement: Statement) -> pa.Table | None:
+    def query(self, statement: Statement, limit: int | None = None) -> pa.Table | None:
         with self._own_words():
             result = self._run(statement)
             try:
                 if not result.returns_rows:
                     return None
                 cursor = cast(Cursor, result.cursor)
-                return fetched(cursor, [self._expected(each) for each in cursor.description or ()])
+                rows = fetched(cursor, [self._expected(each) for each in cursor.description or ()], limit)
+                if rows.num_rows == limit:
+                    self._leave(cursor, statement)
+                return rows
             finally:
                 result.close()
+
+    def _leave(self, cursor: Cursor, statement: Statement) -> None:
+        """Rows that the cursor still has, nobody wants: it is closed next."""
 
     def _run(self, statement: Statement) -> sa.CursorResult[tuple[object, ...]]:
         if not statement.values:

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from refold.io.databases.column_types import storable
+from refold.io.databases.database_file import file_in_project
 from refold.io.databases.fetched_rows import as_expected
 from refold.io.databases.sqlalchemy_connection import SqlAlchemyConnection
 from refold.io.databases.statement import SqlValue, Statement
 from refold.io.databases.table_name import TableName
 from refold.io.settings.config import ConfigFileLoader
 from refold.io.settings.profile_settings import ProfileSettings
-from refold.languages.project_context import get_repo_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,10 +42,7 @@ def connect_sqlite(config: ConfigFileLoader | None) -> SqliteConnection:
     Raises ProjectError where the profile has no such key, DatabaseError when the file cannot be opened.
     """
     named = ProfileSettings(config, "SQLite").need("SQLITE_DATABASE")
-    if named == ":memory:":
-        return SqliteConnection(None)
-    path = Path(named).expanduser()
-    return SqliteConnection(path if path.is_absolute() else Path(get_repo_path()) / path)
+    return SqliteConnection(None if named == ":memory:" else file_in_project(named))
 
 
 class SqliteConnection(SqlAlchemyConnection):
@@ -73,12 +70,12 @@ class SqliteConnection(SqlAlchemyConnection):
         def begin(connection: sa.Connection) -> None:
             connection.exec_driver_sql(self._begin)
 
-    def query(self, statement: Statement) -> pa.Table | None:
+    def query(self, statement: Statement, limit: int | None = None) -> pa.Table | None:
         import pyarrow as pa
 
         if not _READS.match(statement.texts[0]):
             self._begin_writing()
-        rows = super().query(statement)
+        rows = super().query(statement, limit)
         if rows is None:
             return None
         columns = [

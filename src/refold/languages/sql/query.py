@@ -63,17 +63,19 @@ class Query:
         last: pa.Table | None = None
         for placed, filled in self.statements:
             work.go_on()
-            rows = _ask(connection, placed, filled.statement(connection.quoted))
+            rows = _ask(connection, placed, filled.statement(connection.quoted), self._wanted)
             last = last if rows is None else rows
         return None if last is None else self._kept(last)
 
+    @property
+    def _wanted(self) -> int:
+        """How many rows are fetched."""
+        return _MOST_ROWS + 1 if self.settings.limit is None else self.settings.limit
+
     def _kept(self, rows: pa.Table) -> pa.Table:
-        limit = self.settings.limit
-        if limit is not None:
-            return rows.slice(0, limit)
-        if rows.num_rows > _MOST_ROWS:
+        if self.settings.limit is None and rows.num_rows > _MOST_ROWS:
             raise BlockError(
-                f"the query gave {rows.num_rows:,} rows, and more than {_MOST_ROWS:,} are not taken unasked",
+                f"the query gives more than {_MOST_ROWS:,} rows, which are not taken unasked",
                 where=self.where,
                 fix="Set `limit_in_pipeline_run` to how many are to be kept, or write them with a statement of the "
                 "database (`use_raw_sql: true`).",
@@ -91,9 +93,9 @@ def staged(statements: Sequence[tuple[PlacedStatement, Filled]], known: Sequence
     return {name: rows_of(relation) for name, relation in relations.items()}
 
 
-def _ask(connection: Connection, placed: PlacedStatement, statement: Statement) -> pa.Table | None:
+def _ask(connection: Connection, placed: PlacedStatement, statement: Statement, limit: int) -> pa.Table | None:
     try:
-        return connection.query(statement)
+        return connection.query(statement, limit)
     except DatabaseError as error:
         raise DatabaseError(
             f"{error.message.rstrip()}; in the statement `{placed.beginning}`", where=placed.where, fix=error.fix

@@ -42,7 +42,11 @@ class Relation:
         return Relation(f"{self._name}_{number}", outputs[number], f"output {number} of {self._where}")
 
     def _rows(self) -> pa.Table:
-        return to_arrow(self._value, self._where)
+        try:
+            return to_arrow(self._value, self._where)
+        except BlockError as error:
+            # Lists of failures leave out where a block's error is, and this one is another block's output.
+            raise BlockError(f"{self._where}: {error.message}", fix=error.fix) from error
 
 
 def name_of(relation: Relation) -> str:

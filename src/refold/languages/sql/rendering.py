@@ -30,6 +30,8 @@ _TEXT = "sql_text"
 """The attribute of the environment that makes a `SqlFragment`: no expression of a template can name it."""
 _VALUES = "\0values"
 """Under which a template's context has the list of the values of a rendering."""
+_UPSTREAM = re.compile(r"df_\d+")
+"""Names of upstream blocks' rows."""
 
 
 class SqlFragment(str):
@@ -222,6 +224,9 @@ def _undefined(error: Exception, names: Mapping[str, object], where: str | None 
         meant = near(name[1], names)
         message += f"; the names there are: {', '.join(sorted(names))}"
         fix = None if meant is None else f"Did you mean `{meant}`?"
+        if _UPSTREAM.fullmatch(name[1]):
+            count = sum(_UPSTREAM.fullmatch(each) is not None for each in names)
+            fix = f"The block has {count} in `upstream_blocks`; `df_1` is the first one's rows."
     return BlockFileError(message, where=where, fix=fix)
 
 

@@ -151,6 +151,76 @@ def test_a_percent_sign_is_one(db: Database) -> None:
     assert db.load("SELECT '5%' AS a, 7 % 4 AS b, :c AS c", params={"c": "%s"}).iloc[0].tolist() == ["5%", 3, "%s"]
 
 
+HOSTILE = (
+    *("it's", "'", "''", '"', '"a"', 'said "it\'s"', "`", "\\", "a\\", "\\'", "'\\''", "\\\\", "\\0", "\\n"),
+    *(
+        "%s",
+        "%(value)s",
+        "%",
+        "%%",
+        ":value",
+        ":a",
+        "?",
+        "$1",
+        "$$",
+        "{}",
+        "{value}",
+        "{{ value }}",
+        "/*",
+        "*/",
+        "--",
+        ";",
+    ),
+    *(
+        "NULL",
+        "1",
+        "' OR '1' = '1",
+        '" OR 1 = 1 --',
+        "'; DROP TABLE people; --",
+        "x' || 'y",
+        "E'\\x41'",
+        "\n",
+        "é🐎",
+        "",
+    ),
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_value_is_that_value_whatever_it_says(db: Database, text: str) -> None:
+    named = "SELECT :value AS a, %(value)s AS b, ':value %s ?' AS c, :other AS d WHERE :value = %(value)s"
+    found = db.load(named, params={"value": text, "other": f"<{text}>"})
+    assert found.iloc[0].tolist() == [text, text, ":value %s ?", f"<{text}>"]
+    in_order = "SELECT ? AS a, '? %s' AS b, %s AS c WHERE ? IN (%s)"
+    assert db.load(in_order, params=[text, f"{text}!", text, [text, "x"]]).iloc[0].tolist() == [
+        text,
+        "? %s",
+        f"{text}!",
+    ]
+    assert db.load("SELECT 1 AS a WHERE :value <> :value", params={"value": text}).empty
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_name_of_something_is_no_name_as_a_value(db: Database, text: str) -> None:
+    db.export(pd.DataFrame({"name": ["a", text], "a": ["b", "c"]}), "people")
+    query = "SELECT name, a FROM people WHERE name = :value"
+    assert db.load(query, params={"value": text}).to_dict("records") == [{"name": text, "a": "c"}]
+    assert db.load(query, params={"value": "name"}).empty
+    assert db.load(query, params={"value": '"name"'}).empty
+    assert db.load(query, params={"value": f"{text} nobody"}).empty
+
+
+def test_values_hold_characters_that_no_text_of_a_query_does(db: Database) -> None:
+    data = b"\x00'\"\\%s\xff"
+    if isinstance(db, Postgres):
+        with pytest.raises(DatabaseError):
+            db.load("SELECT :value AS a", params={"value": "a\x00b"})
+        db.rollback()
+    else:
+        assert db.load("SELECT :value AS a", params={"value": "a\x00'b"})["a"].tolist() == ["a\x00'b"]
+    assert [bytes(each) for each in db.load("SELECT :value AS a", params={"value": data})["a"]] == [data]
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [({"a": 1}, "`:b`|a value `b`|b"), ({"a": 1, "b": 2, "c": 3}, "`:c`"), ({"a": 1, "b": object()}, "no value")],

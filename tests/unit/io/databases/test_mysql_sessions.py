@@ -113,11 +113,16 @@ def test_an_error_undoes_a_session_and_keeps_its_connection(profile: ConfigFileL
     numbers = set()
     with session(MYSQL, profile) as connection:
         connection.create(TableName("t"), to_arrow({"a": 1}, "rows"))
-    for _ in range(3):
-        with pytest.raises(DatabaseError, match="nowhere"), session(MYSQL, profile) as connection:
+
+    def fail() -> None:
+        with session(MYSQL, profile) as connection:
             numbers.add(state(connection)["id"])
             connection.query(Statement.of("INSERT INTO t VALUES (2)"))
             connection.query(Statement.of("SELECT * FROM nowhere"))
+
+    for _ in range(3):
+        with pytest.raises(DatabaseError, match="nowhere"):
+            fail()
     with session(MYSQL, profile) as connection:
         assert rows(connection, "SELECT a FROM t") == [{"a": 1}]
     assert len(numbers) == 1
@@ -134,13 +139,19 @@ def test_a_connection_that_the_server_ended_is_not_noticed(profile: ConfigFileLo
 
 
 def test_a_connection_that_broke_is_not_given_to_the_next(profile: ConfigFileLoader) -> None:
-    with pytest.raises(DatabaseError), session(MYSQL, profile) as connection:
-        number = state(connection)["id"]
-        other = MYSQL.connect(profile)
-        other.query(Statement.of(f"KILL {number}"))
-        other.close()
-        rows(connection, "SELECT 1 AS a")
+    numbers = []
+
+    def fail() -> None:
+        with session(MYSQL, profile) as connection:
+            numbers.append(state(connection)["id"])
+            other = MYSQL.connect(profile)
+            other.query(Statement.of(f"KILL {numbers[0]}"))
+            other.close()
+            rows(connection, "SELECT 1 AS a")
+
+    with pytest.raises(DatabaseError, match="MySQL"):
+        fail()
     with session(MYSQL, profile) as connection:
-        assert state(connection)["id"] != number
+        assert state(connection)["id"] != numbers[0]
         connection.interrupt()
         assert rows(connection, "SELECT 1 AS a") == [{"a": 1}]

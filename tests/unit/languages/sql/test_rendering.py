@@ -68,6 +68,11 @@ def test_what_is_wrong_has_a_line(template: str, said: str) -> None:
     assert (raised.value.where or "block.sql:2") == "block.sql:2"  # the line of a value is known where it is placed
 
 
+def test_rows_of_an_upstream_block_that_there_is_not_say_how_many_there_are() -> None:
+    with pytest.raises(BlockFileError, match="The block has 0 in `upstream_blocks`; `df_1` is the first one's rows"):
+        rendered("SELECT * FROM {{ df_1 }}")
+
+
 def test_a_name_that_is_near_is_proposed() -> None:
     with pytest.raises(BlockFileError, match="Did you mean `call`"):
         rendered("{{ cal }}")
