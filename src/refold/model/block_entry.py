@@ -11,6 +11,7 @@ from refold.model.block import Block, BlockType, DynamicSettings, ExecutorSettin
 from refold.model.block_file import locate
 from refold.model.child_limits import ChildLimits
 from refold.model.dynamic_entry import read_dynamic
+from refold.model.inside import is_too_long
 from refold.model.keys import BlockUuid
 from refold.model.place import Place
 from refold.model.suggestion import suggestion
@@ -137,6 +138,8 @@ def _uuid(place: Place) -> BlockUuid:
             f"the block uuid {uuid!r} cannot name a file in the project",
             "Use letters, digits and `_`; `folder/name` for a file in a subfolder.",
         )
+    if is_too_long(uuid):
+        raise found.error(f"the block uuid `{uuid[:40]}...` is too long to name a file", "Call it something shorter.")
     return BlockUuid(uuid)
 
 
@@ -171,7 +174,12 @@ def _source(configuration: Place) -> str | None:
     file_source = configuration.get("file_source")
     named = file_source.get("path") if file_source is not None else None
     named = named or configuration.get("file_path")
-    return None if named is None else named.text()
+    if named is None:
+        return None
+    path = named.text()
+    if "\0" in path or is_too_long(path):
+        raise named.error(f"{path[:40]!r} cannot be the path of a file", "Name the block's file, from the project on.")
+    return path
 
 
 def _executor(place: Place | None) -> ExecutorSettings:

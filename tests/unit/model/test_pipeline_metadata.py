@@ -472,3 +472,12 @@ def test_a_damaged_file_is_read_or_refused_with_its_name(folder: Path, at: int, 
     except PipelineError as error:
         message = str(error)
     assert "metadata.yaml" in message
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "a/" * 3000 + "b", "a\\0b.py"])
+@pytest.mark.parametrize("key", ["uuid", "file"])
+def test_a_path_that_no_file_can_have_is_an_error_with_its_line(folder: Path, path: str, key: str) -> None:
+    named = f'uuid: "{path}"' if key == "uuid" else f'uuid: a\n  configuration: {{file_source: {{path: "{path}"}}}}'
+    error = refused(folder, f"blocks:\n- {named}\n  type: custom\n")
+    assert str(error.where).startswith(str(folder))
+    assert len(str(error)) < 1000

@@ -13,6 +13,8 @@ from mage_ai.io.base import ExportWritePolicy
 from refold.errors import DatabaseError, ProjectError
 from refold.io.databases.database import Database
 from refold.io.databases.named_databases import BigQuery, MySQL, Postgres, Snowflake, SQLite
+from refold.io.databases.query_parameters import bound
+from refold.io.databases.sql_text import dialect_of
 from refold.io.databases.statement import Statement
 from refold.io.databases.table_name import TableName
 from refold.io.settings.config import ConfigFileLoader
@@ -186,28 +188,35 @@ HOSTILE = (
 )
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_a_value_is_that_value_whatever_it_says(db: Database, text: str) -> None:
+def test_a_value_is_that_value_whatever_it_says(db: Database) -> None:
     named = "SELECT :value AS a, %(value)s AS b, ':value %s ?' AS c, :other AS d WHERE :value = %(value)s"
-    found = db.load(named, params={"value": text, "other": f"<{text}>"})
-    assert found.iloc[0].tolist() == [text, text, ":value %s ?", f"<{text}>"]
     in_order = "SELECT ? AS a, '? %s' AS b, %s AS c WHERE ? IN (%s)"
-    assert db.load(in_order, params=[text, f"{text}!", text, [text, "x"]]).iloc[0].tolist() == [
-        text,
-        "? %s",
-        f"{text}!",
-    ]
-    assert db.load("SELECT 1 AS a WHERE :value <> :value", params={"value": text}).empty
+    for text in HOSTILE:
+        found = db.load(named, params={"value": text, "other": f"<{text}>"})
+        assert found.iloc[0].tolist() == [text, text, ":value %s ?", f"<{text}>"]
+        listed = db.load(in_order, params=[text, f"{text}!", text, [text, "x"]])
+        assert listed.iloc[0].tolist() == [text, "? %s", f"{text}!"]
+        assert db.load("SELECT 1 AS a WHERE :value <> :value", params={"value": text}).empty
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_a_name_of_something_is_no_name_as_a_value(db: Database, text: str) -> None:
-    db.export(pd.DataFrame({"name": ["a", text], "a": ["b", "c"]}), "people")
-    query = "SELECT name, a FROM people WHERE name = :value"
-    assert db.load(query, params={"value": text}).to_dict("records") == [{"name": text, "a": "c"}]
-    assert db.load(query, params={"value": "name"}).empty
-    assert db.load(query, params={"value": '"name"'}).empty
-    assert db.load(query, params={"value": f"{text} nobody"}).empty
+def test_a_name_of_something_is_no_name_as_a_value(db: Database) -> None:
+    db.export(pd.DataFrame({"name": ["name", *HOSTILE], "place": range(len(HOSTILE) + 1)}), "people")
+    query = "SELECT place FROM people WHERE name = :value"
+    for place, text in enumerate(("name", *HOSTILE)):
+        assert db.load(query, params={"value": text})["place"].tolist() == [place]
+        assert db.load(query, params={"value": f"{text} nobody"}).empty
+    for nothing in ('"name"', "`name`", "[name]", "people.name"):
+        assert db.load(query, params={"value": nothing}).empty
+
+
+@pytest.mark.parametrize("word", LIVE)
+def test_no_value_is_in_the_text_of_its_statement(word: str) -> None:
+    for text in HOSTILE:
+        value = f"<{text}>"
+        named = bound("SELECT :v, %(v)s, ':v'", {"v": value}, dialect_of(word))
+        assert named == Statement(("SELECT ", ", ", ", ':v'"), (value, value))
+        in_order = bound("SELECT ?, %s IN (?)", [value, value, [value, value]], dialect_of(word))
+        assert in_order == Statement(("SELECT ", ", ", " IN (", ", ", ")"), (value,) * 4)
 
 
 def test_values_hold_characters_that_no_text_of_a_query_does(db: Database) -> None:

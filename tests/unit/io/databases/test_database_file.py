@@ -46,7 +46,7 @@ def test_a_folder_in_the_project_is_made(key: str, connect: Connect, project: Pa
 @pytest.mark.parametrize("named", ["../elsewhere/a.db", "{outside}/elsewhere/a.db", "results/../../elsewhere/a.db"])
 def test_a_folder_outside_of_it_is_to_be_made_by_hand(key: str, connect: Connect, project: Path, named: str) -> None:
     profile = profile_of(project, {key: named.format(outside=project.parent)})
-    with pytest.raises(DatabaseError, match="no folder .*elsewhere.*mkdir -p .*elsewhere"):
+    with pytest.raises(DatabaseError, match=r"(?s)no folder .*elsewhere.*mkdir -p .*elsewhere"):
         connect(profile)
     assert not (project.parent / "elsewhere").exists()
 

@@ -76,7 +76,7 @@ def test_two_writers_leave_one_of_the_two_whole(tmp_path: Path) -> None:
         import pandas as pd
         from refold.io.files.files import FileIO
         frame = pd.DataFrame({"who": [int(sys.argv[2])] * 5000})
-        for _ in range(40):
+        for _ in range(15):
             FileIO().export(frame, sys.argv[1])
     """
     FileIO().export(pd.DataFrame({"who": [0] * 5000}), path)
