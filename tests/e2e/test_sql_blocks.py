@@ -240,7 +240,7 @@ def test_so_many_rows_are_kept(lab: SqlLab) -> None:
 
 def test_more_than_ten_million_rows_are_not_taken_unasked(lab: SqlLab) -> None:
     lab.sql("query", "SELECT x::utinyint AS x FROM (SELECT 1 AS x FROM range(10000001))", kind="data_loader")
-    assert "10,000,001 rows" in error(lab.run(), "query")
+    assert "more than 10,000,000 rows" in error(lab.run(), "query")
 
 
 # Statements as they are

@@ -49,9 +49,10 @@ def to_arrow(value: object, where: str) -> pa.Table:
 
 
 def to_pandas(rows: pa.Table) -> pd.DataFrame:
-    """The rows as blocks get them: exact numbers as floats, as `pandas.read_sql` gives them.
+    """The rows as blocks get them: exact decimals as floats, as `pandas.read_sql` gives them.
 
-    Dates are `date` objects, timestamps datetime64, lists and structs Python lists and dicts. Raises BlockError for a
+    Whole numbers stay whole: a column with missing ones is pandas' `Int64`, since a float would change large ones. Dates
+    are `date` objects, timestamps datetime64, lists and structs Python lists and dicts. Raises BlockError for a
     date that Python has no word for, such as PostgreSQL's `infinity`.
     """
     import pandas as pd
@@ -71,8 +72,17 @@ def to_pandas(rows: pa.Table) -> pd.DataFrame:
         if is_nested(column.type):
             values = column.to_pylist(maps_as_pydicts="lossy")
             frame[name] = pd.Series(values, dtype=object, index=frame.index)
+        elif pa.types.is_integer(column.type) and column.null_count:
+            frame[name] = _nullable_integers(column)
     frame.columns = pd.Index(rows.column_names)
     return frame
+
+
+def _nullable_integers(column: pa.ChunkedArray) -> pd.Series[int]:
+    import pandas as pd
+
+    dtype = pd.api.types.pandas_dtype(str(column.type).replace("uint", "UInt").replace("int", "Int"))
+    return pd.Series(column.to_pandas(types_mapper=lambda _type: dtype))
 
 
 def _inexact(column: pa.ChunkedArray) -> pa.ChunkedArray:

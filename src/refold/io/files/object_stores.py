@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, Protocol, Self
 
-from refold.errors import FileStoreError
+from refold.errors import FileStoreError, ProjectError
 from refold.io.files.file_formats import file_kind
 from refold.io.files.frame_files import (
     Part,
@@ -69,9 +69,9 @@ class ObjectStore:
     store: ClassVar[Store]
 
     def __init__(self, **options: object) -> None:
-        """`options` are the settings of fsspec's driver. Raises FileStoreError when it is not installed."""
+        """`options` are the settings of fsspec's driver. Raises ProjectError when it is not installed."""
         if self.store.module and importlib.util.find_spec(self.store.module) is None:
-            raise FileStoreError(
+            raise ProjectError(
                 f"{self.store.name} needs the library `{self.store.module}`, which is not installed",
                 fix=f"Install it with `pip install 'refold[{self.store.extra}]'`.",
             )

@@ -42,6 +42,11 @@ class Relation:
         return Relation(f"{self._name}_{number}", outputs[number], f"output {number} of {self._where}")
 
     def _rows(self) -> pa.Table:
+        if isinstance(self._value, list) and not self._value:
+            # What a reduce of nothing gives: nothing is normal (design 2.5), though its columns cannot be known.
+            import pyarrow as pa
+
+            return pa.table({"value": pa.array([], pa.string())})
         try:
             return to_arrow(self._value, self._where)
         except BlockError as error:

@@ -226,3 +226,11 @@ def test_numbers_too_wide_for_databases_are_decimals_or_text() -> None:
     assert (stored["u"], stored["d"]) == (Decimal(2**64 - 1), Decimal("1.5"))
     assert stored["t"] == f"{10**45}.00"
     assert for_duckdb(wide).schema.field("u").type == pa.uint64()
+
+
+def test_whole_numbers_with_missing_ones_stay_whole() -> None:
+    large = 2**53 + 1
+    frame = to_pandas(pa.table({"id": pa.array([large, None], pa.int64()), "small": pa.array([1, None], pa.uint8())}))
+    assert str(frame["id"].dtype) == "Int64"
+    assert str(frame["small"].dtype) == "UInt8"
+    assert to_arrow(frame, "rows").column("id").to_pylist() == [large, None]
