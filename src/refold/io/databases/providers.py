@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from refold.errors import PipelineError, ProjectError
+from refold.errors import DatabaseError, PipelineError, ProjectError
 from refold.io.databases.adbc_connection import connect_postgres
 from refold.io.databases.connection import Connection
 from refold.io.databases.duckdb_connection import connect_duckdb
@@ -27,11 +27,8 @@ class Provider:
     """What `data_provider` calls it."""
     name: str
     """For people."""
-    connect: Callable[[ConfigFileLoader | None], Connection]
-    """Makes a connection with a profile of io_config.yaml; None: with no settings at all.
-
-    Raises ProjectError when the driver is not installed or a key is missing, DatabaseError when the database refuses.
-    """
+    connector: Callable[[ConfigFileLoader | None], Connection]
+    """Makes a connection with a profile of io_config.yaml; None: with no settings at all."""
     other_words: tuple[str, ...] = ()
     pooled: bool = True
     """Whether connections are kept for the next block run; not where one costs nothing, or keeps others out."""
@@ -42,6 +39,23 @@ class Provider:
     table, which then takes its place in one statement."""
     tested: bool = True
     """Whether tests run against a server of its kind."""
+
+    def connect(self, config: ConfigFileLoader | None) -> Connection:
+        """A connection with a profile of io_config.yaml; None: with no settings at all.
+
+        Raises ProjectError when the driver is not installed or a key is missing, DatabaseError when the database cannot
+        be reached or refuses.
+        """
+        try:
+            return self.connector(config)
+        except DatabaseError as error:
+            if config is None:
+                raise
+            raise DatabaseError(
+                f"no connection with profile `{config.profile}` of {config.path.name}: {error.message.rstrip()}",
+                where=str(config.path),
+                fix=error.fix or "Is it up, and are host, port, database, user and password those of the profile?",
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)
