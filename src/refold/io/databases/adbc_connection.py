@@ -79,12 +79,24 @@ class AdbcConnection:
 
     def query(self, statement: Statement, limit: int | None = None) -> pa.Table | None:
         self._begin()
+        if any("\\" in text for text in statement.texts):
+            self._require_plain_literals()
         if limit is not None:
             statement = limited(statement, limit, dialect_of("postgres")) or statement
         if not statement.values:
             return self._rows(statement.text(lambda number: f"${number}"), None, limit)
         text, values = self._typed(statement)
         return self._rows(text, _one_row(values), limit)
+
+    def _require_plain_literals(self) -> None:
+        """Raises DatabaseError where a backslash would end a literal elsewhere than it was taken to end."""
+        found = self._rows("SHOW standard_conforming_strings", None, None)
+        if found is not None and found.column(0).to_pylist() != ["on"]:
+            raise DatabaseError(
+                "a statement with a backslash is not run while `standard_conforming_strings` is off: its literals "
+                "would end elsewhere than they seem to, and values could become part of the statement",
+                fix="Leave that setting on, and write literals with escapes as `E'...'`.",
+            )
 
     def stage(self, name: str, rows: pa.Table, keys: Sequence[str] = ()) -> None:
         del keys  # it joins by hashing

@@ -51,8 +51,8 @@ def to_arrow(value: object, where: str) -> pa.Table:
 def to_pandas(rows: pa.Table) -> pd.DataFrame:
     """The rows as blocks get them: exact decimals as floats, as `pandas.read_sql` gives them.
 
-    Whole numbers stay whole: a column with missing ones is pandas' `Int64`, since a float would change large ones. Dates
-    are `date` objects, timestamps datetime64, lists and structs Python lists and dicts. Raises BlockError for a
+    Whole numbers stay whole: a column with missing ones is pandas' `Int64`, since a float would change large ones.
+    Dates are `date` objects, timestamps datetime64, lists and structs Python lists and dicts. Raises BlockError for a
     date that Python has no word for, such as PostgreSQL's `infinity`.
     """
     import pandas as pd

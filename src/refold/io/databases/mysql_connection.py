@@ -113,6 +113,22 @@ class MySqlConnection(SqlAlchemyConnection):
             session.set_character_set(session.charset, session.collation)
             session.autocommit(False)
 
+    def query(self, statement: Statement, limit: int | None = None) -> pa.Table | None:
+        if any("\\" in text for text in statement.texts) and self._without_escapes():
+            raise DatabaseError(
+                "a statement with a backslash is not run in the sql_mode NO_BACKSLASH_ESCAPES: its literals would end "
+                "elsewhere than they seem to, and values could become part of the statement",
+                fix="Take that mode out of `sql_mode`, or the backslash out of the statement.",
+            )
+        return super().query(statement, limit)
+
+    def _without_escapes(self) -> bool:
+        """Whether a backslash means nothing in literals now; the server says so with each answer."""
+        from pymysql.constants import SERVER_STATUS
+
+        session = cast("pymysql.Connection", self._connection.connection.dbapi_connection)
+        return bool(session.server_status & SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES)
+
     def _leave(self, cursor: Cursor, statement: Statement) -> None:
         # The server sends the rest otherwise, however much it is; what does more than read is let come to its end.
         if _READS.match(statement.texts[0]):

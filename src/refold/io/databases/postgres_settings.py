@@ -23,8 +23,10 @@ def postgres_address(config: ConfigFileLoader | None) -> str:
     }
     if _text(settings, "SSLMODE"):
         options["sslmode"] = _text(settings, "SSLMODE")
+    # Where values stand in a statement is told by reading its literals as the standard has them.
+    options["options"] = "-cstandard_conforming_strings=on"
     if _text(settings, "SCHEMA"):
-        options["options"] = f"-csearch_path={_option_value(_text(settings, 'SCHEMA'))}"
+        options["options"] += f" -csearch_path={_option_value(_text(settings, 'SCHEMA'))}"
     database = quote(_text(settings, "DBNAME"), safe="")
     return f"postgresql://{login}{host}{':' + port if port else ''}/{database}?{urlencode(options, quote_via=quote)}"
 

@@ -326,3 +326,13 @@ def test_a_date_of_infinity_is_named(connection: AdbcConnection) -> None:
 def test_to_interrupt_what_is_closed_does_nothing(connection: AdbcConnection) -> None:
     connection.close()
     connection.interrupt()
+
+
+def test_while_backslashes_escape_in_every_literal_a_statement_with_one_is_refused(connection: AdbcConnection) -> None:
+    text = Statement.of("SELECT '\\' AS value")
+    rows = connection.query(text)
+    assert rows is not None
+    assert rows.to_pylist() == [{"value": "\\"}]
+    connection.query(Statement.of("SET standard_conforming_strings = off"))
+    with pytest.raises(DatabaseError, match="standard_conforming_strings"):
+        connection.query(text)

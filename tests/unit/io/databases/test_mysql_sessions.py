@@ -155,3 +155,13 @@ def test_a_connection_that_broke_is_not_given_to_the_next(profile: ConfigFileLoa
         assert state(connection)["id"] != numbers[0]
         connection.interrupt()
         assert rows(connection, "SELECT 1 AS a") == [{"a": 1}]
+
+
+def test_where_backslashes_mean_nothing_a_statement_with_one_is_refused(profile: ConfigFileLoader) -> None:
+    with session(MYSQL, profile) as connection:
+        connection.query(Statement.of("SET sql_mode = 'NO_BACKSLASH_ESCAPES'"))
+        with pytest.raises(DatabaseError, match="NO_BACKSLASH_ESCAPES"):
+            connection.query(Statement(("SELECT 1 FROM DUAL WHERE 'b' LIKE '%\\' AND 'b' = ", ""), ("x",)))
+        rows = connection.query(Statement(("SELECT ", " AS value"), ("a'\\b",)))
+        assert rows is not None
+        assert rows.to_pylist() == [{"value": "a'\\b"}]
