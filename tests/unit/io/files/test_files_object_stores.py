@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from refold.errors import FileStoreError
+from refold.errors import FileStoreError, ProjectError
 from refold.io.files.object_stores import S3, AzureBlobStorage, BucketStore, GoogleCloudStorage, ObjectStore, Store
 from refold.io.settings.config import ConfigFileLoader
 
@@ -194,7 +194,7 @@ def test_a_key_of_google_that_is_not_json_is_told(tmp_path: Path) -> None:
 def test_a_driver_that_is_missing_is_named_with_its_extra(store: type[ObjectStore]) -> None:
     if importlib.util.find_spec(store.store.module) is not None:
         pytest.skip(f"{store.store.module} is installed here")
-    with pytest.raises(FileStoreError) as failure:
+    with pytest.raises(ProjectError) as failure:
         store()
     assert f"`{store.store.module}`" in str(failure.value)
     assert f"pip install 'refold[{store.store.extra}]'" in str(failure.value)
