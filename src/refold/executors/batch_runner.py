@@ -23,7 +23,7 @@ from refold.executors.open_run import OpenRun
 from refold.executors.production import Production
 from refold.executors.reporter import Reporter
 from refold.executors.wide_batches import Pulse, WideBatches
-from refold.languages.project_context import current_repo_path, set_repo_path
+from refold.languages.project_context import set_repo_path
 from refold.languages.python.block_function import CallbackStatus
 from refold.languages.unfolding import unfold
 from refold.model.keys import RunId, block_run_uuid
@@ -61,15 +61,11 @@ class BatchRunner:
         self._runs: dict[RunId, OpenRun] = {}
         self._executions: dict[int, Execution] = {}
         self._wide = WideBatches(reporter, self._published, self._forget, put_cursor, aside, on_worn)
-        self._project_before: str | None = None
-        """The process's project before the first of the pipeline runs that are open: they may run within a block."""
         self._current: RunId | None = None
         """The pipeline run of which something is being executed."""
 
     def open_run(self, context: RunContext, tasks: Sequence[BlockTask]) -> None:
         """A pipeline run begins."""
-        if not self._runs:
-            self._project_before = current_repo_path()
         make_importable(context.project)
         log = LogWriter(context.run_folder / "logs" / f"{self._name}.jsonl")
         known = {task.number: task for task in tasks}
@@ -81,8 +77,6 @@ class BatchRunner:
         if opened is not None:
             self._wide.forget(run)
             opened.close()
-            if not self._runs:
-                set_repo_path(self._project_before)
 
     def flush_wide(self) -> None:
         """Publishes what is known of runs that are over, of batches of which many are under way at once."""

@@ -20,11 +20,6 @@ def set_repo_path(path: str | os.PathLike[str] | None) -> None:
     _current[:] = [] if path is None else [os.path.abspath(path)]
 
 
-def current_repo_path() -> str | None:
-    """What `set_repo_path` has made the process's project; None: nothing."""
-    return _current[0] if _current else None
-
-
 def get_repo_path() -> str:
     """The absolute path of the project: of the blocks that this process runs, else the one around the working folder.
 

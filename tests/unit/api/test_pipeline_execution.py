@@ -6,7 +6,6 @@ import asyncio
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -14,13 +13,9 @@ import pytest
 from refold.api.pipeline import Pipeline
 from refold.api.reading import list_runs
 from refold.api.running import RunOptions
-from refold.api.wiring import ExecutorKind
 from refold.errors import PipelineRunError
-from refold.languages.project_context import get_repo_path
 from refold.model.pipeline_metadata import PipelineType
-from refold.model.project import Project
 from refold.ports.run_store import RunStatus
-from refold.testing.lab import Lab, values
 
 MakePipeline = Callable[[str, Mapping[str, str]], Pipeline]
 
@@ -210,16 +205,3 @@ def test_runs_in_several_threads_keep_their_prints_apart(make_pipeline: MakePipe
     assert (sys.stdout, sys.stderr) == streams
     for reader in list_runs(pipeline.project):
         assert [line.text for line in reader.logs()] == [f"this is {reader.record.variables['name']}"]
-
-
-def test_a_pipeline_that_ran_in_this_process_leaves_it_to_the_project_that_it_worked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    code = (
-        "@data_loader\ndef load():\n    from mage_ai.settings.repo import get_repo_path\n    return get_repo_path()\n"
-    )
-    lab, other = Lab(tmp_path / "one"), Project.init(tmp_path / "other")
-    lab.add("where", code)
-    monkeypatch.chdir(other.path)
-    assert values(lab.run(ExecutorKind.INLINE), "where") == {"": str(lab.project.path)}
-    assert get_repo_path() == str(other.path)
